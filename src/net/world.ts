@@ -1,0 +1,76 @@
+/**
+ * The world as a parameter: everything the engine reaches outside itself for, in one object made at start.
+ *
+ * Node and Bun have a real one (`node-world.ts`, `bun-world.ts`); the simulator has one that runs on virtual time from a
+ * seed. Nothing outside `src/net` reads a clock, sets a timer, draws randomness, resolves a name or calls a crypto library.
+ */
+import type { Transport } from "./transport.ts";
+
+export interface World {
+  readonly runtime: "node" | "bun" | "simulated";
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  /**
+   * Calls `task` once, after the callbacks of all sockets that were ready in this turn of the event loop.
+   * Tasks run in the order given; one given while they run waits for the next turn.
+   */
+  afterTurn(task: () => void): void;
+  /**
+   * Addresses of a host name, in the resolver's order; a literal address resolves to itself.
+   * Rejects with an error whose `code` is the resolver's (ENOTFOUND, EAI_AGAIN …).
+   */
+  resolve(host: string): Promise<readonly string[]>;
+  /** Who is at the other end of a Unix socket (SO_PEERCRED), null where the system cannot tell. */
+  peerCredentials(fd: number): PeerCredentials | null;
+  /** Socket options of PgBouncer's `tcp_*` settings; unsupported ones are returned by name, not thrown. */
+  setSocketOptions(fd: number, options: SocketOptions): readonly string[];
+}
+
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface SocketOptions {
+  /** `tcp_keepalive`, and its three figures; 0 = the system's default. Seconds and counts. */
+  readonly keepAlive: boolean;
+  readonly keepCount: number;
+  readonly keepIdleS: number;
+  readonly keepIntervalS: number;
+  /** SO_SNDBUF and SO_RCVBUF in bytes; 0 = the system's default. */
+  readonly bufferBytes: number;
+  /** TCP_USER_TIMEOUT; 0 = the system's default. */
+  readonly userTimeoutMs: number;
+}
+
+export interface Timer {
+  /** Harmless when it has fired or was cancelled. */
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds with fractions, from an arbitrary origin. */
+  now(): number;
+  /** Milliseconds since 1970 (UTC), for people to read. */
+  wallTime(): number;
+  /**
+   * Calls `task` once, `delayMs` or up to 20 ms more from now. All timers share one wheel: thousands cost what a few do.
+   * A pending timer does not keep the process alive.
+   */
+  after(delayMs: number, task: () => void): Timer;
+}
+
+/** Crypto primitives of the PostgreSQL login methods. */
+export interface Crypto {
+  /** Cryptographically strong. */
+  randomBytes(length: number): Uint8Array;
+  md5Hex(data: Uint8Array): string;
+  sha256(data: Uint8Array): Uint8Array;
+  hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array;
+  /** PBKDF2-HMAC-SHA-256 with 32 bytes out; off the event loop, about 1 ms for 4,096 rounds. */
+  pbkdf2Sha256(password: Uint8Array, salt: Uint8Array, iterations: number): Promise<Uint8Array>;
+  /** In constant time; false for different lengths. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+}
