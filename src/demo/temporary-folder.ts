@@ -1,0 +1,19 @@
+/**
+ * A folder of one's own, below the machine's temporary folder, for a cluster or a pooler: short enough that a Unix socket
+ * fits in (107 bytes in all), and owned by the user that will use it, who can then remove it too.
+ */
+import { chownSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isReachable, type UnprivilegedUser } from "./unprivileged-user.ts";
+
+const baseBytesMax = 60;
+
+/** Makes the folder and returns its path. `user` is who will own it; null: we ourselves. The caller removes it. */
+export function makeTemporaryFolder(prefix: string, user: UnprivilegedUser | null): string {
+  let base = tmpdir();
+  if (Buffer.byteLength(base) > baseBytesMax || !isReachable(base, user)) base = "/tmp";
+  const folder = mkdtempSync(join(base, prefix));
+  if (user !== null) chownSync(folder, user.uid, user.gid);
+  return folder;
+}
