@@ -1,0 +1,52 @@
+/**
+ * The states of a server as its pool sees it, with PgBouncer's names for them (SHOW SERVERS, SHOW POOLS), and the allowed changes.
+ *
+ *     opening()
+ *        │
+ *        ▼    opened()         handed out
+ *       new ───────────▶ idle ──────────────▶ active ◀─────────────┐
+ *                        ▲ │ ◀────────────── │    │                │ handed out (by way of idle)
+ *                        │ │    released()   │    │ cancelling()   │
+ *                        │ │ quiet for long  │    ▼                │
+ *                        │ ▼                 │   being_canceled ───┤ released() (by way of idle or used)
+ *                        │ used ◀────────────┤    │                │
+ *                        │ │ released(), check│   │ testing()      │
+ *                        │ │ before each use  │   │                │
+ *                        │ │                  ▼   ▼                │
+ *                        │ └─────────────▶ tested ─────────────────┘
+ *                        │     check()        │  released(), checked()
+ *                        └────────────────────┘
+ *
+ * From every state a server leaves when it is retired or has closed. A retired server is in no state, so that nobody can be given it,
+ * but it keeps its slot until it has really closed.
+ */
+import type { StateTable } from "./state-lists.ts";
+
+export const ServerState = {
+  /** Connecting or logging in. */
+  new: "new",
+  /** Clean, free, heard of not long ago. */
+  idle: "idle",
+  /** Clean and free, but quiet for so long that it must pass the check query before it is given to anybody. */
+  used: "used",
+  /** Running the check query or the reset query. */
+  tested: "tested",
+  /** A client's. */
+  active: "active",
+  /** Free of its client, but a cancel request that was sent may still hit it. */
+  beingCanceled: "being_canceled",
+} as const;
+
+export type ServerState = (typeof ServerState)[keyof typeof ServerState];
+
+export const serverStateTable: StateTable<ServerState> = {
+  entry: ["new"],
+  moves: {
+    new: ["idle"],
+    idle: ["active", "used"],
+    used: ["idle", "tested"],
+    tested: ["idle"],
+    active: ["idle", "used", "tested", "being_canceled"],
+    being_canceled: ["idle", "used", "tested"],
+  },
+};
