@@ -6,6 +6,7 @@
  */
 
 import { decodeText } from "./byte-text.ts";
+import { findNul } from "./find-nul.ts";
 import { HEADER_BYTES } from "./framer.ts";
 
 export interface ErrorFields {
@@ -28,8 +29,8 @@ export function readErrorFields(buf: Uint8Array, at: number, size: number): Erro
   while (position < end) {
     const letter = buf[position] as number;
     if (letter === 0) break;
-    const nul = buf.indexOf(0, position + 1);
-    const textEnd = nul < 0 || nul > end ? end : nul;
+    const nul = findNul(buf, position + 1, end);
+    const textEnd = nul < 0 ? end : nul;
     if (!found.has(letter)) found.set(letter, decodeText(buf, position + 1, textEnd));
     position = textEnd + 1;
   }

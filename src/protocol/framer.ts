@@ -13,14 +13,17 @@
  *     while (framer.next()) {
  *       if (framer.continues) … bytes [at, at+available) belong to a message that was streamed before
  *       else if (framer.whole) … message [at, at+size) lies in `buf`
- *       else if (small enough) { framer.hold(); break; }   // comes again, whole, with a later chunk
+ *       else if (small enough) { framer.hold(); continue; } // comes again, whole, with a later chunk
  *       else … stream what there is; the rest comes with `continues`
  *       framer.advance();
  *     }
  *
  * A caller that cannot go on (a client that waits for a server) leaves the loop without `advance`; the bytes stay, and
- * `next` offers the same message again. Copies nothing but what a chunk's end has cut in two. Keeps no memory when
- * everything has been advanced over.
+ * `next` offers the same message again. When `next` has returned false, `buf` and `at` are others than before: who
+ * collects a run of messages as one slice keeps the `buf` that it lies in, and sends it off before the next `push`.
+ *
+ * Memory: what a chunk's end has cut in two is copied into room of its own, so that three bytes of a header do not keep
+ * a chunk of 64 KiB alive; with everything advanced over nothing is kept at all.
  *
  * Invariants: `at <= end`; `available <= size`; bytes are offered in order, each exactly once.
  */
@@ -53,6 +56,8 @@ export class Framer {
   #streamType = 0;
   /** How many bytes must be there before it is worth looking again. */
   #wanted = HEADER_BYTES;
+  /** `buf` was made here for a cut message: nobody else has a view of it yet, and it can be appended to. */
+  #own = false;
 
   /** Bytes that were received and not advanced over. */
   get pending(): number {
@@ -71,23 +76,13 @@ export class Framer {
       this.buf = chunk;
       this.at = 0;
       this.end = chunk.length;
+      this.#own = false;
       return;
     }
-    const total = kept + chunk.length;
-    if (this.at === 0 && this.#wanted > this.end && total <= this.buf.length) {
-      // The buffer was made for a held message and has room: append.
-      this.buf.set(chunk, this.end);
-      this.end = total;
-      return;
-    }
-    // The room of a held message is made at once, so that a message arriving in crumbs is copied once and not each time.
-    // `#wanted` is bounded: the caller names the most it holds.
-    const joined = new Uint8Array(Math.max(total, this.#wanted));
-    joined.set(this.buf.subarray(this.at, this.end), 0);
-    joined.set(chunk, kept);
-    this.buf = joined;
-    this.at = 0;
-    this.end = total;
+    // Only behind bytes that were never offered as a piece (`at` is 0): appending changes nothing that others see.
+    if (!this.#own || this.at !== 0 || kept + chunk.length > this.buf.length) this.#makeRoom(kept + chunk.length);
+    this.buf.set(chunk, this.end);
+    this.end += chunk.length;
   }
 
   /**
@@ -109,6 +104,7 @@ export class Framer {
     }
     if (there < this.#wanted) {
       if (there === 0) this.#forget();
+      else if (!this.#own || this.at !== 0) this.#makeRoom(this.#wanted);
       return false;
     }
     const buf = this.buf;
@@ -144,11 +140,33 @@ export class Framer {
     this.at += this.available;
     this.#streaming = this.size - this.available;
     this.#streamType = this.type;
+    this.#wanted = HEADER_BYTES;
   }
 
-  /** Offers the message again when all `size` bytes of it are there. The caller has compared `size` with its bound. */
+  /**
+   * Offers the message again when all `size` bytes of it are there: `next` returns false until then. Room for them is
+   * made at once, so the caller has compared `size` with its bound.
+   */
   hold(): void {
     this.#wanted = this.size;
+  }
+
+  /** Ends the holding: `next` offers what there is of the message, to be streamed. */
+  unhold(): void {
+    this.#wanted = HEADER_BYTES;
+  }
+
+  /**
+   * Moves what is pending to the beginning of memory of its own, with room for `bytes` at least. A held message's room
+   * is made as a whole, so that one arriving in crumbs is copied once and not with each of them.
+   */
+  #makeRoom(bytes: number): void {
+    const room = new Uint8Array(bytes > this.#wanted ? bytes : this.#wanted);
+    room.set(this.buf.subarray(this.at, this.end), 0);
+    this.end -= this.at;
+    this.at = 0;
+    this.buf = room;
+    this.#own = true;
   }
 
   /** An idle connection owns no buffer. */
@@ -156,5 +174,6 @@ export class Framer {
     this.buf = NO_BYTES;
     this.at = 0;
     this.end = 0;
+    this.#own = false;
   }
 }

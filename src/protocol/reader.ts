@@ -8,6 +8,7 @@
  */
 
 import { decodeText } from "./byte-text.ts";
+import { findNul } from "./find-nul.ts";
 import { ProtocolError, ProtocolErrorCode } from "./protocol-error.ts";
 
 export class MessageReader {
@@ -63,8 +64,8 @@ export class MessageReader {
 
   /** A text up to its terminating zero byte, which is read too. */
   cstring(): string {
-    const nul = this.#buf.indexOf(0, this.#at);
-    if (nul < 0 || nul >= this.#end) throw new ProtocolError(ProtocolErrorCode.Unterminated);
+    const nul = findNul(this.#buf, this.#at, this.#end);
+    if (nul < 0) throw new ProtocolError(ProtocolErrorCode.Unterminated);
     const text = decodeText(this.#buf, this.#at, nul);
     this.#at = nul + 1;
     return text;
