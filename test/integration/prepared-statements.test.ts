@@ -1,0 +1,148 @@
+/** Named prepared statements in transaction mode: each client's names are its own, on whatever server it lands. */
+import postgres from "postgres";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
+import { Bouncer } from "../support/bouncer.ts";
+
+const poolSize = 3;
+
+let cluster: EmbeddedPostgres;
+let bouncer: Bouncer;
+
+beforeAll(async () => {
+  cluster = await EmbeddedPostgres.start();
+  const server = `host=${cluster.host} port=${cluster.port} dbname=postgres`;
+  bouncer = await Bouncer.start({
+    databases: { shop: server, single: `${server} pool_size=1` },
+    userlist: { postgres: "" },
+    settings: { pool_mode: "transaction", default_pool_size: poolSize, max_prepared_statements: 20 },
+  });
+});
+
+afterAll(async () => {
+  await bouncer?.stop();
+  await cluster?.stop();
+});
+
+describe("node-postgres", () => {
+  test("one name, different texts in different clients", async () => {
+    const clients = await Promise.all(Array.from({ length: 12 }, () => bouncer.connect({ database: "shop" })));
+    const answers = await Promise.all(
+      clients.map(async (client, number) => {
+        const seen: number[] = [];
+        for (let round = 0; round < 10; round += 1) {
+          const { rows } = await client.query({
+            name: "mine",
+            text: `select $1::int + ${number * 1000} as n`,
+            values: [round],
+          });
+          seen.push(rows[0].n);
+        }
+        return seen;
+      }),
+    );
+    expect(answers).toEqual(clients.map((_, number) => Array.from({ length: 10 }, (_round, n) => number * 1000 + n)));
+    await Promise.all(clients.map((client) => client.end()));
+  });
+
+  test("a statement is parsed once per server, however many clients prepare it", async () => {
+    const clients = await Promise.all(Array.from({ length: 8 }, () => bouncer.connect({ database: "single" })));
+    for (const client of clients) {
+      await client.query({ name: "shared", text: "select $1::text as once", values: ["a"] });
+    }
+    const { rows } = await clients[0]!.query(
+      "select count(*)::int as n from pg_prepared_statements where statement = 'select $1::text as once'",
+    );
+    expect(rows).toEqual([{ n: 1 }]);
+    await Promise.all(clients.map((client) => client.end()));
+  });
+
+  test("more statements than a server may hold", async () => {
+    const client = await bouncer.connect({ database: "single" });
+    for (let round = 0; round < 2; round += 1) {
+      for (let number = 0; number < 50; number += 1) {
+        const { rows } = await client.query({
+          name: `s${number}`,
+          text: `select $1::int * ${number} as n`,
+          values: [2],
+        });
+        expect(rows).toEqual([{ n: 2 * number }]);
+      }
+    }
+    const held = await client.query("select count(*)::int as n from pg_prepared_statements");
+    expect(held.rows[0].n).toBeGreaterThan(0);
+    expect(held.rows[0].n).toBeLessThanOrEqual(20);
+    await client.end();
+  });
+
+  test("a statement whose Parse fails does not exist afterwards, and its name is free", async () => {
+    const client = await bouncer.connect({ database: "shop" });
+    await expect(client.query({ name: "broken", text: "selekt 1" })).rejects.toMatchObject({ code: "42601" });
+    const { rows } = await client.query({ name: "broken", text: "select 1 as n" });
+    expect(rows).toEqual([{ n: 1 }]);
+    await client.end();
+  });
+
+  test("in a transaction, after an error in it, and after it", async () => {
+    const client = await bouncer.connect({ database: "shop" });
+    const divide = { name: "divide", text: "select 10 / $1::int as n" };
+    await client.query("begin");
+    expect((await client.query({ ...divide, values: [5] })).rows).toEqual([{ n: 2 }]);
+    await expect(client.query({ ...divide, values: [0] })).rejects.toMatchObject({ code: "22012" });
+    await expect(client.query({ ...divide, values: [1] })).rejects.toMatchObject({ code: "25P02" });
+    await client.query("rollback");
+    expect((await client.query({ ...divide, values: [2] })).rows).toEqual([{ n: 5 }]);
+    await client.end();
+  });
+
+  test("DEALLOCATE ALL and DISCARD ALL make all names free", async () => {
+    for (const command of ["deallocate all", "discard all"]) {
+      const client = await bouncer.connect({ database: "single" });
+      await client.query({ name: "gone", text: "select 1 as n" });
+      await client.query(command);
+      // The driver remembers that it prepared the name; a driver that starts anew must be able to use it again.
+      const { parsedStatements } = (client as unknown as { connection: { parsedStatements: Record<string, string> } })
+        .connection;
+      delete parsedStatements["gone"];
+      expect((await client.query({ name: "gone", text: "select 2 as n" })).rows).toEqual([{ n: 2 }]);
+      await client.end();
+    }
+  });
+});
+
+describe("postgres.js", () => {
+  test("prepares by itself, describes, and pipelines", async () => {
+    const sql = postgres(bouncer.url("shop"), { max: 10, onnotice: () => undefined });
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, (_, number) =>
+        number % 3 === 0
+          ? sql<{ v: unknown }[]>`select ${number}::int as v`
+          : number % 3 === 1
+            ? sql<{ v: unknown }[]>`select ${`text ${number}`}::text as v`
+            : sql<{ v: unknown }[]>`select ${sql.array([number])}::int[] as v`,
+      ),
+    );
+    expect(answers.map((rows) => rows[0]?.v)).toEqual(
+      Array.from({ length: 300 }, (_, number) =>
+        number % 3 === 0 ? number : number % 3 === 1 ? `text ${number}` : [number],
+      ),
+    );
+    await sql.end();
+  });
+
+  test("cursors inside a transaction keep their portal", async () => {
+    const sql = postgres(bouncer.url("shop"), { max: 4, onnotice: () => undefined });
+    const sums = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        sql.begin(async (transaction) => {
+          let sum = 0;
+          const cursor = transaction<{ i: number }[]>`select i from generate_series(1, 100) i`.cursor(7);
+          for await (const rows of cursor) for (const row of rows) sum += row.i;
+          return sum;
+        }),
+      ),
+    );
+    expect(sums).toEqual(Array.from({ length: 8 }, () => 5050));
+    await sql.end();
+  });
+});
