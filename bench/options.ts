@@ -1,0 +1,168 @@
+/**
+ * The command line of the bench: what is measured, how long, against which programs.
+ *
+ * Pure: arguments and environment in, options or a list of complaints out. The defaults are chosen so that a full run
+ * ends in 15 to 20 minutes and `--quick` in about two.
+ */
+
+export const SeatName = { direct: "direct", pgbouncer: "pgbouncer", node: "node", bun: "bun" } as const;
+export type SeatName = (typeof SeatName)[keyof typeof SeatName];
+
+export const Part = { load: "load", idle: "idle", connect: "connect", copy: "copy", stopped: "stopped" } as const;
+export type Part = (typeof Part)[keyof typeof Part];
+
+export const Protocol = { simple: "simple", extended: "extended", prepared: "prepared" } as const;
+export type Protocol = (typeof Protocol)[keyof typeof Protocol];
+
+export interface BenchOptions {
+  readonly quick: boolean;
+  readonly parts: readonly Part[];
+  readonly seats: readonly SeatName[];
+  readonly protocols: readonly Protocol[];
+  readonly clientCounts: readonly number[];
+  readonly poolSizes: readonly number[];
+  readonly rounds: number;
+  /** Load before each measured window, in whole seconds (pgbench reports once a second). */
+  readonly warmUpSeconds: number;
+  /** The measured window, in whole seconds. */
+  readonly measureSeconds: number;
+  readonly idleClients: number;
+  /** How long idle clients stand before their memory is read a second time. */
+  readonly idleSettleSeconds: number;
+  readonly copyMegabytes: number;
+  readonly copyRounds: number;
+  readonly stopSeconds: number;
+  /** Unix sockets on both sides of the poolers in place of TCP on loopback. */
+  readonly unixSockets: boolean;
+  /** Null: the one that Debian installs. */
+  readonly pgbouncerPath: string | null;
+  /** Null: `bin/pgcarpool` of this working tree. */
+  readonly pgcarpoolPath: string | null;
+  /** Folder of `postgres`, `initdb` and `pgbench`. Null: the newest of Debian's. */
+  readonly postgresFolder: string | null;
+  readonly save: boolean;
+  readonly help: boolean;
+}
+
+export interface ParsedOptions {
+  readonly options: BenchOptions;
+  /** Empty when the options can be used. */
+  readonly complaints: readonly string[];
+}
+
+export const USAGE = `usage: npm run bench -- [options]
+
+  --quick             a short look at 64 clients on 20 servers (about 2 minutes)
+  --only PART,…       parts to run: ${Object.values(Part).join(", ")} (all)
+  --seats NAME,…      what to compare: ${Object.values(SeatName).join(", ")} (all)
+  --protocols NAME,…  pgbench protocols: ${Object.values(Protocol).join(", ")} (all)
+  --clients N,…       clients of the load part (1,16,64,500)
+  --pools N,…         pool sizes of the load part (4,20)
+  --rounds N          interleaved rounds of the load and connect parts (3)
+  --seconds N         measured window of each load run (2)
+  --idle-clients N    clients of the idle part (5000)
+  --copy-mb N         size of the COPY (1000)
+  --stop-seconds N    how long the reader of the stopped part stands (10)
+  --unix              Unix sockets instead of TCP on loopback
+  --pgbouncer PATH    PgBouncer to compare with (environment: PGBOUNCER; else Debian's)
+  --pgcarpool PATH    program in the seats node and bun (bin/pgcarpool)
+  --postgres FOLDER   folder with postgres, initdb and pgbench (Debian's newest)
+  --save              keep the result in bench/results
+  --help
+`;
+
+/** Reads the arguments behind the script's name. Every complaint is one sentence; nothing is guessed around them. */
+export function parseOptions(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): ParsedOptions {
+  const complaints: string[] = [];
+  const given = new Map<string, string>();
+  const flags = new Set<string>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    const [name, inline] = splitAtEquals(arg);
+    if (FLAGS.has(name)) {
+      if (inline !== null) complaints.push(`${name} takes no value`);
+      flags.add(name);
+    } else if (VALUED.has(name)) {
+      const value = inline ?? args[++i];
+      if (value === undefined || value === "") complaints.push(`${name} needs a value`);
+      else given.set(name, value);
+    } else {
+      complaints.push(`unknown option ${arg}`);
+    }
+  }
+
+  const quick = flags.has("--quick");
+  const names = <T extends string>(option: string, allowed: readonly T[], otherwise: readonly T[]): readonly T[] => {
+    const text = given.get(option);
+    if (text === undefined) return otherwise;
+    const chosen = text.split(",").map((word) => word.trim());
+    for (const word of chosen) {
+      if (!(allowed as readonly string[]).includes(word)) {
+        complaints.push(`${option}: ${JSON.stringify(word)} is not one of ${allowed.join(", ")}`);
+      }
+    }
+    return allowed.filter((word) => chosen.includes(word));
+  };
+  const numbers = (option: string, otherwise: readonly number[]): readonly number[] => {
+    const text = given.get(option);
+    if (text === undefined) return otherwise;
+    const values = text.split(",").map((word) => (/^\s*[1-9]\d{0,5}\s*$/.test(word) ? Number(word) : Number.NaN));
+    if (values.some(Number.isNaN))
+      complaints.push(`${option}: ${JSON.stringify(text)} is not a list of positive whole numbers`);
+    return [...new Set(values)].sort((a, b) => a - b);
+  };
+  const number = (option: string, otherwise: number): number => {
+    const values = numbers(option, [otherwise]);
+    if (values.length !== 1) complaints.push(`${option} takes one number`);
+    return values[0] ?? otherwise;
+  };
+
+  const options: BenchOptions = {
+    quick,
+    parts: names("--only", Object.values(Part), Object.values(Part)),
+    seats: names("--seats", Object.values(SeatName), Object.values(SeatName)),
+    protocols: names("--protocols", Object.values(Protocol), Object.values(Protocol)),
+    clientCounts: numbers("--clients", quick ? [64] : [1, 16, 64, 500]),
+    poolSizes: numbers("--pools", quick ? [20] : [4, 20]),
+    rounds: number("--rounds", quick ? 2 : 3),
+    warmUpSeconds: 1,
+    measureSeconds: number("--seconds", quick ? 1 : 2),
+    idleClients: number("--idle-clients", 5000),
+    idleSettleSeconds: quick ? 2 : 10,
+    copyMegabytes: number("--copy-mb", quick ? 200 : 1000),
+    copyRounds: quick ? 1 : 2,
+    stopSeconds: number("--stop-seconds", quick ? 2 : 10),
+    unixSockets: flags.has("--unix"),
+    pgbouncerPath: given.get("--pgbouncer") ?? (environment["PGBOUNCER"] || null),
+    pgcarpoolPath: given.get("--pgcarpool") ?? null,
+    postgresFolder: given.get("--postgres") ?? null,
+    save: flags.has("--save"),
+    help: flags.has("--help") || flags.has("-h"),
+  };
+  return { options, complaints };
+}
+
+const FLAGS: ReadonlySet<string> = new Set(["--quick", "--unix", "--save", "--help", "-h"]);
+const VALUED: ReadonlySet<string> = new Set([
+  "--only",
+  "--seats",
+  "--protocols",
+  "--clients",
+  "--pools",
+  "--rounds",
+  "--seconds",
+  "--idle-clients",
+  "--copy-mb",
+  "--stop-seconds",
+  "--pgbouncer",
+  "--pgcarpool",
+  "--postgres",
+]);
+
+function splitAtEquals(arg: string): [name: string, value: string | null] {
+  const at = arg.indexOf("=");
+  return at < 0 || !arg.startsWith("--") ? [arg, null] : [arg.slice(0, at), arg.slice(at + 1)];
+}

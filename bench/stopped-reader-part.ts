@@ -1,0 +1,84 @@
+/**
+ * The COPY whose reader stops: does back-pressure reach PostgreSQL, or does the pooler hoard?
+ *
+ * The reader takes a twentieth of the answer, reads nothing for some seconds, and then takes the rest, which must be what
+ * PostgreSQL sent. Memory of the pooler is watched while it stands. The kernel's socket buffers fill first, some
+ * megabytes on each side; they are not in a process's resident memory.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { failureOf, labelOf, type SeatResult, type StoppedReaderResult } from "./bench-results.ts";
+import { copyStatement } from "./copy-part.ts";
+import type { LoadTools } from "./load-part.ts";
+import { SeatName } from "./options.ts";
+import { readMemory } from "./proc-reader.ts";
+import { type CopyDigest, WireClient } from "./wire-client.ts";
+
+const POOL_SIZE = 4;
+const LOOK_EVERY_MS = 100;
+const STOP_AFTER_FRACTION = 0.05;
+
+/** Runs the part for every pooler, each in a new process. `expected`: what must arrive. */
+export async function runStoppedReaderPart(
+  tools: LoadTools,
+  expected: CopyDigest,
+): Promise<SeatResult<StoppedReaderResult>[]> {
+  const results: SeatResult<StoppedReaderResult>[] = [];
+  for (const seat of tools.options.seats) {
+    if (seat === SeatName.direct) continue;
+    const key = { seat, poolSize: POOL_SIZE };
+    try {
+      const result = await measureStopped(tools, seat, expected);
+      tools.say(`stopped reader, ${labelOf(key)}: +${result.standingKb - result.beforeKb} KB while it stood`);
+      results.push({ ...key, result });
+    } catch (error) {
+      tools.say(`stopped reader, ${labelOf(key)}: ${(error as Error).message}`);
+      results.push({ ...key, result: failureOf(error) });
+    }
+  }
+  return results;
+}
+
+async function measureStopped(tools: LoadTools, name: SeatName, expected: CopyDigest): Promise<StoppedReaderResult> {
+  const seat = await tools.seats.start(name, POOL_SIZE);
+  const pid = seat.pid as number;
+  try {
+    const client = await WireClient.open(seat.address);
+    const baseKb = readMemory(pid).rssKb;
+    let standing: Promise<Standing> | null = null;
+    const digest = await client.copyOut(copyStatement(tools.options.copyMegabytes), (total) => {
+      if (standing !== null || total < expected.bytes * STOP_AFTER_FRACTION) return;
+      client.socket.pause();
+      standing = watch(pid, tools.options.stopSeconds).finally(() => client.socket.resume());
+      standing.catch(() => {}); // reported below; the copy fails as well
+    });
+    if (standing === null) throw new Error("the copy ended before the reader stopped");
+    const { beforeKb, standingKb } = await (standing as Promise<Standing>);
+    await client.close();
+    return {
+      bytes: digest.bytes,
+      intact: digest.bytes === expected.bytes && digest.sha256 === expected.sha256,
+      beforeKb,
+      standingKb,
+      peakKb: readMemory(pid).peakKb,
+      baseKb,
+    };
+  } finally {
+    await seat.stop();
+  }
+}
+
+interface Standing {
+  readonly beforeKb: number;
+  readonly standingKb: number;
+}
+
+async function watch(pid: number, seconds: number): Promise<Standing> {
+  const beforeKb = readMemory(pid).rssKb;
+  let standingKb = beforeKb;
+  const untilMs = performance.now() + seconds * 1000;
+  while (performance.now() < untilMs) {
+    await sleep(LOOK_EVERY_MS);
+    standingKb = Math.max(standingKb, readMemory(pid).rssKb);
+  }
+  return { beforeKb, standingKb };
+}

@@ -1,0 +1,175 @@
+/**
+ * A client as light as can be: startup, simple queries, raw COPY out. For thousands of idle connections and for streams
+ * whose every byte is counted.
+ *
+ * On purpose it shares nothing with `src/protocol`: a fault in the pooler's own framing must not hide in the bench.
+ * Knows trust authentication only.
+ */
+import { createHash } from "node:crypto";
+import { connect, type Socket } from "node:net";
+
+/** Where a seat listens. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  /** Folder of the Unix socket; null for TCP. */
+  readonly socketFolder: string | null;
+}
+
+export const BENCH_USER = "bench";
+export const BENCH_DATABASE = "postgres";
+
+/** What came back for a COPY, everything from the first byte after the request to the last of ReadyForQuery. */
+export interface CopyDigest {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+const READY_IDLE = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]); // ReadyForQuery, idle
+const EMPTY = Buffer.alloc(0);
+const TYPE_ERROR = 0x45;
+const TYPE_READY = 0x5a;
+const DEADLINE_MS = 60_000;
+
+interface Pending {
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+export class WireClient {
+  readonly socket: Socket;
+  #pending: Pending | null = null;
+  #failure: Error | null = null;
+  #received: Buffer = EMPTY;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+  }
+
+  /** Connects and logs in. Rejects with what the server said, or when it says nothing for a minute. */
+  static async open(address: Address): Promise<WireClient> {
+    const socket =
+      address.socketFolder === null
+        ? connect({ host: address.host, port: address.port, noDelay: true })
+        : connect(`${address.socketFolder}/.s.PGSQL.${address.port}`);
+    const client = new WireClient(socket);
+    socket.on("error", (error) => client.#fail(error));
+    socket.on("close", () => client.#fail(new Error("the connection was closed")));
+    socket.on("data", client.#onData);
+    const ready = client.#nextReady();
+    socket.write(startupMessage());
+    await ready;
+    return client;
+  }
+
+  /** Runs a query and drops its rows. Rejects with the first error the server reports. */
+  query(sql: string): Promise<void> {
+    const ready = this.#nextReady();
+    this.socket.write(queryMessage(sql));
+    return ready;
+  }
+
+  /**
+   * Runs a COPY … TO STDOUT of printable text and returns count and hash of the raw answer. `onBytes` is called with the
+   * number of bytes so far after each chunk; it may pause and resume the socket. No query may follow.
+   */
+  copyOut(sql: string, onBytes: (total: number) => void = () => {}): Promise<CopyDigest> {
+    const socket = this.socket;
+    socket.off("data", this.#onData);
+    const hash = createHash("sha256");
+    let bytes = 0;
+    let tail: Buffer = Buffer.alloc(0);
+    return new Promise((resolve, reject) => {
+      this.#pending = { resolve: () => {}, reject };
+      socket.on("data", (chunk: Buffer) => {
+        hash.update(chunk);
+        bytes += chunk.length;
+        onBytes(bytes);
+        // Text rows hold no zero byte, so ReadyForQuery cannot appear inside of one.
+        tail = chunk.length >= READY_IDLE.length ? chunk : Buffer.concat([tail, chunk]);
+        tail = tail.subarray(Math.max(0, tail.length - READY_IDLE.length));
+        if (tail.equals(READY_IDLE)) {
+          this.#pending = null;
+          resolve({ bytes, sha256: hash.digest("hex") });
+        }
+      });
+      socket.write(queryMessage(sql));
+    });
+  }
+
+  /** Says goodbye; resolves when the connection is gone. */
+  close(): Promise<void> {
+    if (this.socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.socket.once("close", () => resolve());
+      this.socket.end(Buffer.from([0x58, 0, 0, 0, 4])); // Terminate
+      this.socket.resume();
+    });
+  }
+
+  #nextReady(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== null) return reject(this.#failure);
+      const timer = setTimeout(() => {
+        this.#pending = null;
+        reject(new Error(`no answer within ${DEADLINE_MS / 1000} s`));
+        this.socket.destroy();
+      }, DEADLINE_MS);
+      this.#pending = {
+        resolve: () => (clearTimeout(timer), resolve()),
+        reject: (error) => (clearTimeout(timer), reject(error)),
+      };
+    });
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    const pending = this.#pending;
+    this.#pending = null;
+    pending?.reject(this.#failure);
+  }
+
+  #onData = (chunk: Buffer): void => {
+    let data = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    while (data.length >= 5) {
+      const size = 1 + data.readInt32BE(1);
+      if (data.length < size) break;
+      const type = data[0];
+      if (type === TYPE_ERROR) {
+        this.#fail(new Error(errorText(data.subarray(5, size))));
+      } else if (type === TYPE_READY) {
+        const pending = this.#pending;
+        this.#pending = null;
+        pending?.resolve();
+      }
+      data = data.subarray(size);
+    }
+    // A copy: a slice would keep the whole chunk alive, for each of 5,000 idle clients.
+    this.#received = data.length === 0 ? EMPTY : Buffer.from(data);
+  };
+}
+
+function startupMessage(): Buffer {
+  const body = Buffer.from(`user\0${BENCH_USER}\0database\0${BENCH_DATABASE}\0\0`, "latin1");
+  const head = Buffer.alloc(8);
+  head.writeInt32BE(8 + body.length, 0);
+  head.writeInt32BE(3 << 16, 4); // protocol 3.0
+  return Buffer.concat([head, body]);
+}
+
+function queryMessage(sql: string): Buffer {
+  const body = Buffer.from(`${sql}\0`, "utf8");
+  const head = Buffer.alloc(5);
+  head[0] = 0x51; // Query
+  head.writeInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, body]);
+}
+
+/** "SEVERITY: message (SQLSTATE)" of an ErrorResponse's body. */
+function errorText(body: Buffer): string {
+  const fields = new Map<string, string>();
+  for (const field of body.toString("utf8").split("\0")) {
+    if (field.length > 0) fields.set(field.charAt(0), field.slice(1));
+  }
+  return `${fields.get("S") ?? "ERROR"}: ${fields.get("M") ?? ""} (${fields.get("C") ?? ""})`;
+}
