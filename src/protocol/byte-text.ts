@@ -67,7 +67,7 @@ function decodeAscii(buf: Uint8Array, start: number, end: number): string | null
 function decodeEscaped(bytes: Uint8Array): string {
   let text = "";
   let from = 0;
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const length = sequenceLength(bytes, i);
     if (length > 0) {
       i += length;

@@ -111,7 +111,7 @@ export class Framer {
     const at = this.at;
     this.type = buf[at] as number;
     const length =
-      ((buf[at + 1] as number) * 0x1000000) +
+      (buf[at + 1] as number) * 0x1000000 +
       (((buf[at + 2] as number) << 16) | ((buf[at + 3] as number) << 8) | (buf[at + 4] as number));
     const size = length + 1;
     if (length < 4 || size > maxBytes) {

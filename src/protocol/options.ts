@@ -12,8 +12,7 @@ export interface OptionSettings {
   readonly error: string | null;
 }
 
-const UNSUPPORTED =
-  "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed";
+const UNSUPPORTED = "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed";
 
 /**
  * Tokens end at white space; a backslash takes the next character as it is. Between tokens only blanks are allowed, and

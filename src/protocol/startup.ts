@@ -67,11 +67,12 @@ const PASSWORD = 0x70;
 const HEX_BYTES_MAX = 8;
 
 /**
- * Reads the packet that begins at `buf[start]`; bytes up to `end` have been received. The packet takes `size` bytes;
+ * Reads the packet that begins at `buf[start]`; bytes up to `received` are there. The packet takes `size` bytes;
  * whether more than that may already be there is for the caller to judge. A first byte of 0x16 (TLS without
  * SSLRequest) is the caller's to see before.
  */
-export function readStartupPacket(buf: Uint8Array, start: number, end: number): StartupPacket {
+export function readStartupPacket(buf: Uint8Array, start: number, received: number): StartupPacket {
+  const end = Math.min(received, buf.length);
   const there = end - start;
   if (there <= 0) return { kind: "incomplete", wantedBytes: LENGTH_BYTES_MIN };
   if (buf[start] !== 0) return refuseTyped(buf, start, end);

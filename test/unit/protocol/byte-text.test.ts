@@ -1,6 +1,6 @@
 /** Laws of byte-preserving text. */
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeText, encodeText } from "../../../src/protocol/byte-text.ts";
 
@@ -10,7 +10,9 @@ describe("byte text", () => {
   test("any bytes come back", () => {
     const nearlyUtf8 = fc
       .array(fc.oneof(fc.string({ unit: "binary", maxLength: 5 }), fc.uint8Array({ maxLength: 3 })), { maxLength: 12 })
-      .map((parts) => Uint8Array.from(parts.flatMap((part) => [...(typeof part === "string" ? encodeText(part) : part)])));
+      .map((parts) =>
+        Uint8Array.from(parts.flatMap((part) => [...(typeof part === "string" ? encodeText(part) : part)])),
+      );
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array({ maxLength: 80 }), nearlyUtf8), (bytes) => {
         expect(encodeText(decode(bytes))).toEqual(bytes);

@@ -1,6 +1,6 @@
 /** The `options` startup parameter, as PgBouncer reads it. */
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseOptions } from "../../../src/protocol/options.ts";
 
@@ -12,7 +12,13 @@ describe("options", () => {
     ["-c a=b", [["a", "b"]]],
     ["-ca=b", [["a", "b"]]],
     ["--a=b", [["a", "b"]]],
-    ["   -c   a=b   --c=d", [["a", "b"], ["c", "d"]]],
+    [
+      "   -c   a=b   --c=d",
+      [
+        ["a", "b"],
+        ["c", "d"],
+      ],
+    ],
     ["-c a=b=c", [["a", "b=c"]]],
     ["-c a=", [["a", ""]]],
     ["--=x", [["", "x"]]],
@@ -20,7 +26,13 @@ describe("options", () => {
     ["-c a\\=b", [["a", "b"]]],
     ["-c a=b\\", [["a", "b"]]],
     ["-c a=é\\🐘", [["a", "é🐘"]]],
-    ["-c datestyle=ISO,\\ MDY -c timezone=UTC", [["datestyle", "ISO, MDY"], ["timezone", "UTC"]]],
+    [
+      "-c datestyle=ISO,\\ MDY -c timezone=UTC",
+      [
+        ["datestyle", "ISO, MDY"],
+        ["timezone", "UTC"],
+      ],
+    ],
   ])("%j is taken", (options, settings) => {
     expect(parseOptions(options)).toEqual({ settings, error: null });
   });
@@ -43,10 +55,19 @@ describe("options", () => {
     const word = fc.string({ unit: "binary", minLength: 1 });
     const escape = (text: string) => text.replace(/[\s\\]/gu, "\\$&");
     fc.assert(
-      fc.property(fc.array(fc.tuple(word.map((w) => w.replaceAll("=", "_")), word), { maxLength: 5 }), (pairs) => {
-        const text = pairs.map(([key, value]) => `--${escape(key)}=${escape(value)}`).join(" ");
-        expect(parseOptions(text)).toEqual({ settings: pairs, error: null });
-      }),
+      fc.property(
+        fc.array(
+          fc.tuple(
+            word.map((w) => w.replaceAll("=", "_")),
+            word,
+          ),
+          { maxLength: 5 },
+        ),
+        (pairs) => {
+          const text = pairs.map(([key, value]) => `--${escape(key)}=${escape(value)}`).join(" ");
+          expect(parseOptions(text)).toEqual({ settings: pairs, error: null });
+        },
+      ),
     );
   });
 

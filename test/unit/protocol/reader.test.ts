@@ -1,6 +1,6 @@
 /** The reader stays inside its message. */
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ProtocolError } from "../../../src/protocol/protocol-error.ts";
 import { MessageReader } from "../../../src/protocol/reader.ts";
@@ -17,7 +17,27 @@ function codeOf(run: () => unknown): string {
 
 describe("reader", () => {
   test("reads each kind of field in network order", () => {
-    const bytes = Uint8Array.of(7, 0xff, 0xfe, 0xff, 0xfe, 0x80, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x61, 0x62, 0, 1, 2, 3);
+    const bytes = Uint8Array.of(
+      7,
+      0xff,
+      0xfe,
+      0xff,
+      0xfe,
+      0x80,
+      0,
+      0,
+      1,
+      0xff,
+      0xff,
+      0xff,
+      0xff,
+      0x61,
+      0x62,
+      0,
+      1,
+      2,
+      3,
+    );
     const reader = new MessageReader(bytes, 0, bytes.length);
     expect(reader.byte()).toBe(7);
     expect(reader.int16()).toBe(-2);
@@ -85,10 +105,18 @@ describe("reader", () => {
       });
     };
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 90 }), fc.uint8Array({ maxLength: 9 }), fc.uint8Array({ maxLength: 9 }), steps, (bytes, before, behind, list) => {
-        const inside = Uint8Array.from([...before, ...bytes, ...behind]);
-        expect(play(inside, before.length, before.length + bytes.length, list)).toEqual(play(bytes, 0, bytes.length, list));
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 90 }),
+        fc.uint8Array({ maxLength: 9 }),
+        fc.uint8Array({ maxLength: 9 }),
+        steps,
+        (bytes, before, behind, list) => {
+          const inside = Uint8Array.from([...before, ...bytes, ...behind]);
+          expect(play(inside, before.length, before.length + bytes.length, list)).toEqual(
+            play(bytes, 0, bytes.length, list),
+          );
+        },
+      ),
     );
   });
 });

@@ -1,6 +1,6 @@
 /** The writer: exact sizes, patched lengths, and no field that could be read as two. */
 
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ProtocolError } from "../../../src/protocol/protocol-error.ts";
 import { MessageReader } from "../../../src/protocol/reader.ts";
@@ -47,10 +47,13 @@ describe("writer", () => {
     const writer = () => new MessageWriter().message(0x64);
     for (const value of [-1, 256, Number.NaN]) expect(codeOf(() => writer().byte(value))).toBe("value_out_of_range");
     for (const value of [-0x8001, 0x10000]) expect(codeOf(() => writer().int16(value))).toBe("value_out_of_range");
-    for (const value of [-0x80000001, 0x100000000]) expect(codeOf(() => writer().int32(value))).toBe("value_out_of_range");
+    for (const value of [-0x80000001, 0x100000000])
+      expect(codeOf(() => writer().int32(value))).toBe("value_out_of_range");
     const bytes = writer().int16(-0x8000).int16(0xffff).int32(-0x80000000).int32(0xffffffff).end().finish();
     const reader = new MessageReader(bytes, 5, bytes.length);
-    expect([reader.int16(), reader.uint16(), reader.int32(), reader.uint32()]).toEqual([-0x8000, 0xffff, -0x80000000, 0xffffffff]);
+    expect([reader.int16(), reader.uint16(), reader.int32(), reader.uint32()]).toEqual([
+      -0x8000, 0xffff, -0x80000000, 0xffffffff,
+    ]);
   });
 
   test("a text with a zero byte is refused", () => {
@@ -69,7 +72,10 @@ describe("writer", () => {
       fc.record({ kind: fc.constant("byte" as const), value: fc.integer({ min: 0, max: 255 }) }),
       fc.record({ kind: fc.constant("int16" as const), value: fc.integer({ min: -0x8000, max: 0x7fff }) }),
       fc.record({ kind: fc.constant("int32" as const), value: fc.integer() }),
-      fc.record({ kind: fc.constant("cstring" as const), value: fc.string({ unit: "binary" }).map((s) => s.replaceAll("\0", "")) }),
+      fc.record({
+        kind: fc.constant("cstring" as const),
+        value: fc.string({ unit: "binary" }).map((s) => s.replaceAll("\0", "")),
+      }),
     );
     fc.assert(
       fc.property(fc.array(field, { maxLength: 40 }), fc.integer({ min: 0, max: 50 }), (fields, firstBytes) => {
