@@ -1,0 +1,9 @@
+/** Writes the reference pages under docs/ that are printed from tables. Tests compare them with the same functions. */
+import { writeFileSync } from "node:fs";
+import { printConfigurationReference } from "../src/config/print-reference.ts";
+
+const PAGES: readonly (readonly [path: string, print: () => string])[] = [
+  ["docs/configuration.md", printConfigurationReference],
+];
+
+for (const [path, print] of PAGES) writeFileSync(new URL(`../${path}`, import.meta.url), print());
