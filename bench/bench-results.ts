@@ -9,6 +9,8 @@ import type { LoadResult } from "./pgbench-run.ts";
 /** One cell that failed says why, in place of a number that would mean something else. */
 export interface Failure {
   readonly failed: string;
+  /** The program cannot do this and does not claim to: nothing went wrong. */
+  readonly unsupported?: true;
 }
 
 export interface SeatKey {

@@ -27,8 +27,7 @@ export function copyStatement(megabytes: number): string {
 /** Count and hash as they come directly from PostgreSQL. */
 export async function copyDirectly(tools: LoadTools): Promise<CopyDigest> {
   const seat = await tools.seats.start(SeatName.direct, 0);
-  const client = await WireClient.open(seat.address);
-  return client.copyOut(copyStatement(tools.options.copyMegabytes)).finally(() => client.close());
+  return copyThrough(seat, tools.options.copyMegabytes);
 }
 
 /** Runs the part for every seat, rounds interleaved, a new process for each copy. `expected`: what must arrive. */

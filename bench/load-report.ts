@@ -8,6 +8,7 @@ import type { LoadResult } from "./pgbench-run.ts";
 import { medianOf, pairedRatio } from "./statistics.ts";
 
 const AFTER_RATE = ["to PgB", "avg ms", "p99 ms", "user µs", "system µs", "CPU µs", "to PgB", "RSS MB"];
+const FAILURE_CHARACTERS = 320;
 
 export type Pick = (result: LoadResult) => number | null;
 
@@ -42,23 +43,35 @@ export function printLoad(cases: readonly LoadCase[]): string {
   const failures = cases.flatMap(({ protocol, clients, seats }) =>
     failuresOf(seats).map((line) => `- ${protocol}, ${clients} clients, ${line}`),
   );
-  return [markdownTable(head, rows), ...(failures.length > 0 ? ["", "Failed:", ...failures] : [])].join("\n");
+  return [markdownTable(head, rows), ...(failures.length > 0 ? ["", "Not measured:", "", ...failures] : [])].join("\n");
 }
 
 export function printConnect(rows: readonly LoadSeatRounds[]): string {
   const head = ["seat", "connections/s", ...AFTER_RATE];
   const cells = rows.map((row) => [SEAT_LABELS[row.seat], ...numbersOf(row, rows)]);
   const failures = failuresOf(rows).map((line) => `- ${line}`);
-  return [markdownTable(head, cells), ...(failures.length > 0 ? ["", "Failed:", ...failures] : [])].join("\n");
+  return [markdownTable(head, cells), ...(failures.length > 0 ? ["", "Not measured:", "", ...failures] : [])].join(
+    "\n",
+  );
 }
 
 /** "PgBouncer, 4 servers, round 2: reason" for each failed round. */
 export function failuresOf(rows: readonly (SeatKey & { readonly rounds: readonly object[] })[]): string[] {
   return rows.flatMap((row) =>
     row.rounds.flatMap((round, index) =>
-      isFailure(round) ? [`${labelOf(row)}, round ${index + 1}: ${round.failed.split("\n")[0]}`] : [],
+      isFailure(round) ? [`${labelOf(row)}, round ${index + 1}: ${oneLine(round.failed)}`] : [],
     ),
   );
+}
+
+/** A log's end came with the reason: its last lines say most. */
+function oneLine(text: string): string {
+  const joined = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .join(" / ");
+  return joined.length <= FAILURE_CHARACTERS ? joined : `${joined.slice(0, 150)} … ${joined.slice(-150)}`;
 }
 
 function numbersOf(row: LoadSeatRounds, all: readonly LoadSeatRounds[]): string[] {

@@ -26,13 +26,14 @@ const root = dirname(import.meta.dirname);
 
 async function main(chosen: BenchOptions): Promise<void> {
   const fromMs = performance.now();
-  const say = (line: string): void => {
-    console.error(`[${((performance.now() - fromMs) / 1000).toFixed(0).padStart(5)} s] ${line}`);
-  };
   checkDescriptors(chosen);
   const programs = findPrograms(chosen);
   const environment = readEnvironment(root, programs);
   const processes = new Processes();
+  const say = (line: string): void => {
+    if (processes.ending) return; // whatever fails now fails because of that
+    console.error(`[${((performance.now() - fromMs) / 1000).toFixed(0).padStart(5)} s] ${line}`);
+  };
   endOnSignal(processes);
   try {
     say("making and filling a PostgreSQL cluster");
@@ -41,6 +42,7 @@ async function main(chosen: BenchOptions): Promise<void> {
     const seats = new SeatMaker(processes, postgres, chosen, programs, pgcarpool);
     const tools: LoadTools = { processes, seats, pgbench: programs.pgbench, options: chosen, say };
     const results = await runParts(tools, emptyResults(environment, chosen));
+    if (processes.ending) return; // a signal came: half a table is no result
     results.elapsedSeconds = (performance.now() - fromMs) / 1000;
     const report = printReport(results);
     console.log(report);
@@ -93,7 +95,9 @@ function hasFailure(results: BenchResults): boolean {
   const single = [...results.idle, ...results.stopped].map((row) => row.result as object);
   const rounds = [...results.load.flatMap(({ seats }) => seats), ...results.connect, ...results.copy];
   const all = [...single, ...rounds.flatMap((row) => row.rounds as object[])];
-  return all.some((result) => isFailure(result) || ("intact" in result && result.intact === false));
+  return all.some((result) =>
+    isFailure(result) ? result.unsupported !== true : "intact" in result && result.intact === false,
+  );
 }
 
 function save(results: BenchResults, report: string): void {

@@ -23,7 +23,8 @@ export function formatNumber(value: number | null): string {
   if (value === null) return "–";
   const size = Math.abs(value);
   if (size >= 100) return String(Math.round(value));
-  return value.toFixed(size >= 10 ? 1 : 2);
+  if (size >= 10) return value.toFixed(1);
+  return value.toFixed(size >= 1 || size === 0 ? 2 : 3);
 }
 
 /** "1.25×" */

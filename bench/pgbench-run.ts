@@ -49,6 +49,11 @@ interface Reading {
 }
 
 const SAMPLING_RATE = 0.1;
+/**
+ * Whether pgbench still reports at the very end of `--time` is a race within it. So it is given more time than needed, and
+ * its own timer's signal, SIGALRM, as soon as the last report is in: it then ends as if the time were over.
+ */
+const TIME_TO_SPARE_SECONDS = 5;
 
 /** Runs pgbench once. Throws when pgbench, or the pooler, fails in any way: a run with errors is no measurement. */
 export async function runLoad(processes: Processes, seat: Seat, request: LoadRequest): Promise<LoadResult> {
@@ -66,6 +71,7 @@ async function runLogged(
   request: LoadRequest,
   logFolder: string,
 ): Promise<LoadResult> {
+  const reports = request.warmUpSeconds + request.measureSeconds;
   const readings: Reading[] = [];
   let stdout = "";
   let stderr = "";
@@ -79,7 +85,7 @@ async function runLogged(
       for (const line of lines) {
         const progress = parseProgress(line);
         if (progress === null) stderr += `${line}\n`;
-        else readings.push(takeReading(progress, seat.pid));
+        else if (readings.push(takeReading(progress, seat.pid)) === reports) running.child.kill("SIGALRM");
       }
     },
   });
@@ -90,11 +96,11 @@ async function runLogged(
 
   const opening = request.warmUpSeconds - 1;
   const window = measureWindow(
-    readings.map((reading) => reading.line),
+    readings.slice(0, reports).map((reading) => reading.line),
     opening,
   );
   const first = readings[opening];
-  const last = readings.at(-1);
+  const last = readings[reports - 1];
   if (window === null || first === undefined || last === undefined) {
     throw new Error(`pgbench reported ${readings.length} times, too few for a window`);
   }
@@ -139,7 +145,7 @@ function pgbenchArguments(seat: Seat, request: LoadRequest, logFolder: string): 
     `--protocol=${request.protocol}`,
     `--client=${request.clients}`,
     `--jobs=${Math.min(2, request.clients)}`,
-    `--time=${request.warmUpSeconds + request.measureSeconds}`,
+    `--time=${request.warmUpSeconds + request.measureSeconds + TIME_TO_SPARE_SECONDS}`,
     "--progress=1",
     "--progress-timestamp",
     "--log",

@@ -78,7 +78,8 @@ export async function waitForLogin(running: RunningProcess, address: Address, lo
   while (running.end === null && performance.now() < deadlineMs) {
     try {
       const client = await WireClient.open(address);
-      await client.query("select 1").finally(() => client.close());
+      await client.query("select 1");
+      await client.close();
       return;
     } catch (error) {
       last = (error as Error).message;

@@ -76,6 +76,11 @@ export class Processes {
     this.#guardian.unref();
   }
 
+  /** True as soon as `close` was called. What fails from then on fails because of that. */
+  get ending(): boolean {
+    return this.#closing !== null;
+  }
+
   /** Makes a folder under `folder` that the processes may write to. */
   makeFolder(name: string): string {
     const path = join(this.folder, name);

@@ -55,7 +55,7 @@ function printCopy(rows: readonly SeatRounds<CopyResult>[]): string {
     formatNumber(medianOf(pick(row, cpu))),
     formatRatio(pgbouncer === undefined ? null : pairedRatio(pick(row, cpu), pick(pgbouncer, cpu))),
     formatMegabytes(medianOf(pick(row, (result) => result.peakKb))),
-    row.rounds.every((round) => !isFailure(round) && round.intact) ? "yes" : "NO",
+    row.rounds.every(isFailure) ? "–" : row.rounds.every((round) => isFailure(round) || round.intact) ? "yes" : "NO",
   ]);
   const head = ["seat", "seconds", "MB/s", "user s", "system s", "CPU s", "to PgB", "peak MB", "byte for byte"];
   return withFailures(markdownTable(head, cells), failuresOf(rows));
@@ -125,5 +125,7 @@ function singleFailures(rows: readonly SeatResult<object>[]): string[] {
 }
 
 function withFailures(table: string, failures: readonly string[]): string {
-  return failures.length === 0 ? table : [table, "", "Failed:", ...failures.map((line) => `- ${line}`)].join("\n");
+  return failures.length === 0
+    ? table
+    : [table, "", "Not measured:", "", ...failures.map((line) => `- ${line}`)].join("\n");
 }

@@ -44,15 +44,15 @@ async function measureStopped(tools: LoadTools, name: SeatName, expected: CopyDi
   try {
     const client = await WireClient.open(seat.address);
     const baseKb = readMemory(pid).rssKb;
-    let standing: Promise<Standing> | null = null;
+    const stop: { standing: Promise<Standing> | null } = { standing: null };
     const digest = await client.copyOut(copyStatement(tools.options.copyMegabytes), (total) => {
-      if (standing !== null || total < expected.bytes * STOP_AFTER_FRACTION) return;
+      if (stop.standing !== null || total < expected.bytes * STOP_AFTER_FRACTION) return;
       client.socket.pause();
-      standing = watch(pid, tools.options.stopSeconds).finally(() => client.socket.resume());
-      standing.catch(() => {}); // reported below; the copy fails as well
+      stop.standing = watch(pid, tools.options.stopSeconds).finally(() => void client.socket.resume());
+      stop.standing.catch(() => {}); // reported below; the copy fails as well
     });
-    if (standing === null) throw new Error("the copy ended before the reader stopped");
-    const { beforeKb, standingKb } = await (standing as Promise<Standing>);
+    if (stop.standing === null) throw new Error("the copy ended before the reader stopped");
+    const { beforeKb, standingKb } = await stop.standing;
     await client.close();
     return {
       bytes: digest.bytes,
