@@ -85,5 +85,10 @@ export function mockScramVerifier(
   mockSecret: Uint8Array,
 ): ScramVerifier {
   const made = (purpose: string) => crypto.hmacSha256(mockSecret, Buffer.from(`${purpose}\0${user}`, "utf8"));
-  return new ScramVerifier(iterations, made("salt").subarray(0, scramSaltBytes), made("stored key"), made("server key"));
+  return new ScramVerifier(
+    iterations,
+    made("salt").subarray(0, scramSaltBytes),
+    made("stored key"),
+    made("server key"),
+  );
 }

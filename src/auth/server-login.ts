@@ -101,7 +101,10 @@ export class ServerLogin {
   #receiveOk(): ServerLoginStep {
     if (this.#scram !== null && this.#phase !== Phase.proven) {
       // It accepted us without showing that it knows the password: nothing that we should send queries to.
-      return this.#fail("server ended SCRAM authentication without a signature", `server login failed: ${badSignature}`);
+      return this.#fail(
+        "server ended SCRAM authentication without a signature",
+        `server login failed: ${badSignature}`,
+      );
     }
     this.#phase = Phase.over;
     return { kind: "ok" };

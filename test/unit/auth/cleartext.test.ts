@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { verifyCleartext } from "../../../src/auth/cleartext.ts";
 import { md5Secret } from "../../../src/auth/md5.ts";

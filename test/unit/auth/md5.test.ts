@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { md5Response, md5Secret, verifyMd5Response } from "../../../src/auth/md5.ts";
 import { StoredSecret } from "../../../src/auth/stored-secret.ts";

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { offersScram, saslMechanismsPayload } from "../../../src/auth/auth-request.ts";
 import {
@@ -60,7 +60,7 @@ it("finds SCRAM-SHA-256 in a list of mechanisms", () => {
   expect(offersScram(utf8("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"))).toBe(true);
   expect(offersScram(utf8("OAUTHBEARER\0SCRAM-SHA-256\0\0"))).toBe(true);
   for (const list of ["", "\0", "SCRAM-SHA-256-PLUS\0\0", "SCRAM-SHA-256", "\0SCRAM-SHA-256\0", "scram-sha-256\0\0"]) {
-    expect(offersScram(utf8(list)), JSON.stringify(list)).toBe(false);
+    expect({ list, offered: offersScram(utf8(list)) }).toEqual({ list, offered: false });
   }
-  fc.assert(fc.property(fc.uint8Array(), (bytes) => offersScram(bytes) === false));
+  fc.assert(fc.property(fc.uint8Array(), (bytes) => !offersScram(bytes)));
 });

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ScramClient } from "../../../src/auth/scram-client.ts";
 import { ScramKeyCache } from "../../../src/auth/scram-key-cache.ts";

@@ -2,7 +2,7 @@
  * Both SCRAM machines against each other, and each against an implementation that is not ours (node-postgres' client).
  */
 import { createRequire } from "node:module";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ScramClient } from "../../../src/auth/scram-client.ts";
 import { ScramKeyCache } from "../../../src/auth/scram-key-cache.ts";
@@ -102,7 +102,12 @@ describe("client and server", () => {
 describe("a man in the middle", () => {
   it("who changes, drops or adds any one byte makes the login fail", async () => {
     const verifier = await buildScramVerifier(crypto, utf8("pencil"), 1);
-    const change = fc.record({ step: fc.nat(3), at: fc.nat(), byte: fc.nat(255), kind: fc.constantFrom("set", "drop", "add") });
+    const change = fc.record({
+      step: fc.nat(3),
+      at: fc.nat(),
+      byte: fc.nat(255),
+      kind: fc.constantFrom("set", "drop", "add"),
+    });
     await fc.assert(
       fc.asyncProperty(change, async ({ step, at, byte, kind }) => {
         let changed = false;

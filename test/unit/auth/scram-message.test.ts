@@ -1,26 +1,32 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { AttributeReader, decodeBase64, encodeBase64, printable } from "../../../src/auth/scram-message.ts";
 
 it("reads back any base64, and takes one text only for the same bytes", () => {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_ \n";
   fc.assert(
-    fc.property(fc.uint8Array({ minLength: 1 }), fc.nat(), fc.constantFrom(...alphabet), (bytes, at, character) => {
-      const text = encodeBase64(bytes);
-      expect(decodeBase64(text)).toEqual(bytes);
-      const index = at % text.length;
-      const altered = text.slice(0, index) + character + text.slice(index + 1);
-      if (altered !== text) expect(decodeBase64(altered)).not.toEqual(bytes);
-      expect(decodeBase64(text + character)).toBeNull();
-    }),
+    fc.property(
+      fc.uint8Array({ minLength: 1 }),
+      fc.nat(),
+      fc.constantFrom(...alphabet.split("")),
+      (bytes, at, character) => {
+        const text = encodeBase64(bytes);
+        expect(decodeBase64(text)).toEqual(bytes);
+        const index = at % text.length;
+        const altered = decodeBase64(text.slice(0, index) + character + text.slice(index + 1));
+        const same = altered !== null && Buffer.from(altered).equals(bytes);
+        expect(same).toBe(text[index] === character);
+        expect(decodeBase64(text + character)).toBeNull();
+      },
+    ),
   );
   for (const text of ["", "=", "====", "A", "AA", "AAA", "AA=", "AB==", "AAB=", "é", "AA==AA=="]) {
-    expect(decodeBase64(text), text).toBeNull();
+    expect([text, decodeBase64(text)]).toEqual([text, null]);
   }
 });
 
 it("reads back any list of attributes", () => {
-  const name = fc.constantFrom(..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  const name = fc.constantFrom(..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".split(""));
   const value = fc.string({ unit: "binary-ascii" }).map((text) => text.replaceAll(",", ""));
   fc.assert(
     fc.property(fc.array(fc.tuple(name, value), { minLength: 1 }), (attributes) => {
@@ -34,5 +40,13 @@ it("reads back any list of attributes", () => {
 });
 
 it("shows characters harmlessly in log lines", () => {
-  expect(["a", ",", " ", "\n", "\0", "", "é"].map(printable)).toEqual(["'a'", "','", "0x20", "0x0a", "0x00", "0x00", "0xe9"]);
+  expect(["a", ",", " ", "\n", "\0", "", "é"].map(printable)).toEqual([
+    "'a'",
+    "','",
+    "0x20",
+    "0x0a",
+    "0x00",
+    "0x00",
+    "0xe9",
+  ]);
 });

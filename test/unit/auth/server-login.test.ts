@@ -1,6 +1,7 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { AuthMethod, ClientLogin } from "../../../src/auth/client-login.ts";
+import { ClientLogin } from "../../../src/auth/client-login.ts";
+import type { AuthMethod } from "../../../src/auth/client-login.ts";
 import { md5Secret } from "../../../src/auth/md5.ts";
 import { ScramKeyCache } from "../../../src/auth/scram-key-cache.ts";
 import type { ScramKeys } from "../../../src/auth/scram-keys.ts";
@@ -42,7 +43,8 @@ async function dialogue(machine: ServerLogin, method: AuthMethod, stored: Stored
   }
   if (asked.kind === "fail") return { postgres: asked, step: null };
   if (asked.request !== null) {
-    expect(await machine.receive(asked.request.code, asked.request.payload)).toEqual({ kind: "wait" });
+    const step = await machine.receive(asked.request.code, asked.request.payload);
+    if (step.kind !== "wait") return { postgres: asked, step };
   }
   return { postgres: asked, step: await machine.receive(0, empty) };
 }
@@ -185,7 +187,9 @@ describe("a server out of line", () => {
 
     const twice = login(plain);
     await afterFirst(twice);
-    expect(await twice.receive(10, mechanisms)).toEqual(fail("protocol error: duplicate AuthenticationSASL message from server"));
+    expect(await twice.receive(10, mechanisms)).toEqual(
+      fail("protocol error: duplicate AuthenticationSASL message from server"),
+    );
 
     const early = login(plain);
     await afterFirst(early);
@@ -240,7 +244,10 @@ describe("a server out of line", () => {
 
   it("sends any bytes: no step throws, and SCRAM never ends well", async () => {
     const code = fc.constantFrom(0, 3, 5, 10, 11, 12, 8);
-    const payload = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constantFrom(mechanisms, utf8("salt"), utf8("v=AAAA")));
+    const payload = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.constantFrom(mechanisms, utf8("salt"), utf8("v=AAAA")),
+    );
     const requests = fc.array(fc.tuple(code, payload), { maxLength: 5 });
     await fc.assert(
       fc.asyncProperty(requests, fc.constantFrom(plain, md5, scram, null), async (sent, secret) => {
@@ -250,7 +257,7 @@ describe("a server out of line", () => {
           const step = await machine.receive(number, bytes);
           if (step.kind === "send" && number === 10) begun = true;
           expect(begun && step.kind === "ok").toBe(false);
-          if (step.kind === "fail") expect(step.log).not.toBe("");
+          expect(step.kind === "fail" ? step.log : "fine").not.toBe("");
         }
       }),
       { numRuns: 500 },
