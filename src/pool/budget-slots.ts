@@ -48,7 +48,7 @@ export class BudgetSlots implements SlotSource, BudgetMember {
     this.#asker = null;
   }
 
-  request(asker: SlotAsker, request: SlotRequest, now: number): Slot | null {
+  request(asker: SlotAsker, request: SlotRequest): Slot | null {
     if (request !== SlotRequest.queue && this.hasRoom) return this.#take(asker);
     if (request === SlotRequest.attempt) return null;
     if (!this.#waiting) {
@@ -56,7 +56,7 @@ export class BudgetSlots implements SlotSource, BudgetMember {
       for (const budget of this.#budgets) budget.waiting.add(this);
     }
     if (request === SlotRequest.queue) return null;
-    this.#makeRoom(now);
+    this.#makeRoom();
     // A server that closed at once has given its slot back, and the offer may have come to this pool already.
     return this.#waiting && this.hasRoom ? this.#take(asker) : null;
   }
@@ -119,7 +119,7 @@ export class BudgetSlots implements SlotSource, BudgetMember {
   }
 
   /** Tells as many servers of other pools to close as this request needs: none if one of the budgets cannot be helped. */
-  #makeRoom(now: number): void {
+  #makeRoom(): void {
     this.#promised = false;
     for (const budget of this.#budgets) {
       if (budget.shortfall(this) > 0 && budget.richest(this) === null) return;
@@ -128,7 +128,7 @@ export class BudgetSlots implements SlotSource, BudgetMember {
       while (this.#waiting && budget.shortfall(this) > 0) {
         const richest = budget.richest(this);
         if (richest === null) return;
-        richest.asker.evict(now);
+        richest.asker.evict();
       }
     }
     this.#promised = this.#waiting;

@@ -6,7 +6,7 @@
  * Not for time limits of queries, transactions and clients: a pool does not know those.
  */
 import type { Lifetime } from "./lifetime.ts";
-import type { PoolHost, PoolServer } from "./pool-host.ts";
+import type { PoolServer } from "./pool-host.ts";
 import type { PoolPolicy } from "./pool-policy.ts";
 import { ServerState } from "./server-state.ts";
 import type { StateLists } from "./state-lists.ts";
@@ -34,13 +34,8 @@ export function sweep<S extends PoolServer<S>>(
   shrink(servers, policy, retire);
 }
 
-/** Below the minimum, with somebody to keep servers for. Opening obeys all limits and evicts nobody. */
-export function wantsFilling<S extends PoolServer<S>>(
-  servers: StateLists<ServerState, S>,
-  policy: PoolPolicy,
-  host: Pick<PoolHost<S, unknown>, "hasClients">,
-): boolean {
-  const count = connected(servers);
+/** Whether a pool of `count` servers, those logging in included, is below its minimum, with somebody to keep servers for. Opening obeys all limits and evicts nobody. */
+export function wantsFilling(count: number, policy: PoolPolicy, host: { hasClients(): boolean }): boolean {
   if (count >= policy.sizeMin || (policy.sizeMax > 0 && count >= policy.sizeMax)) return false;
   return policy.keepFilled || host.hasClients();
 }

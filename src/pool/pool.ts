@@ -2,14 +2,13 @@
  * The servers of one (database, user) pair and the clients that wait for one: who gets which server, and when.
  *
  * Decides from counts and a clock value (`now`, monotonic ms, in every call); knows no bytes, no sockets, no SQL. What it has decided the
- * host does (`pool-host.ts`, which also says what happens when a callback calls back). PgBouncer's counterpart: `find_server`,
- * `release_server`, `launch_new_connection`, `per_loop_activate`; the maintenance part is in `janitor.ts`.
+ * host does (`pool-host.ts`, which also says what happens when a callback calls back). How connections come and go is `supply.ts`, the
+ * maintenance is `janitor.ts`. PgBouncer's counterpart: `find_server`, `release_server`, `per_loop_activate`, `per_loop_pause`.
  *
  * Invariants, between two calls:
- * - A server is in one state's list, or told to close; it has a slot in both cases. A slot belongs to a server, to an attempt that has not
- *   announced its server yet, or to a cancel request; together they are `connections`, and no server is opened past a limit.
  * - First come, first served. Nobody waits while an idle server could be given out.
- * - A retired server is never given to anybody, and keeps its slot until it has closed.
+ * - A server is in one state's list, or told to close; one that was told to close is never given to anybody.
+ * - `connections` is within every limit that applies.
  *
  * The road acquire → serve → released allocates nothing.
  */
@@ -18,25 +17,20 @@ import { BudgetSlots } from "./budget-slots.ts";
 import { InvariantError, invariant } from "./invariant.ts";
 import { sweep, wantsFilling } from "./janitor.ts";
 import { Lifetime } from "./lifetime.ts";
-import { LoginPace } from "./login-pace.ts";
 import type { PoolHost, PoolServer } from "./pool-host.ts";
 import type { PoolPolicy } from "./pool-policy.ts";
 import type { PoolSnapshot } from "./pool-snapshot.ts";
 import { ServerState, serverStateTable } from "./server-state.ts";
-import { SlotRequest } from "./slot.ts";
-import type { Slot, SlotAsker, SlotSource } from "./slot.ts";
+import type { Slot, SlotSource } from "./slot.ts";
 import { StateLists } from "./state-lists.ts";
+import { Supply } from "./supply.ts";
 import { WaitQueue } from "./wait-queue.ts";
 import type { Waiting } from "./wait-queue.ts";
 
 export type { PoolHost, PoolServer } from "./pool-host.ts";
 export type { PoolPolicy } from "./pool-policy.ts";
 
-/** What the pool's own size says about one more server. */
-const Room = { none: "none", pool: "pool", reserve: "reserve" } as const;
-type Room = (typeof Room)[keyof typeof Room];
-
-export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
+export class Pool<S extends PoolServer<S>, W> {
   readonly policy: PoolPolicy;
   readonly budgets: readonly Budget[];
   /** The servers by state. To be read; changed by the pool's methods alone. */
@@ -45,23 +39,15 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
   readonly waiters = new WaitQueue<W>();
 
   readonly #host: PoolHost<S, W>;
-  readonly #slots: SlotSource;
-  readonly #pace = new LoginPace();
+  readonly #supply: Supply<S, W>;
   readonly #lifetime = new Lifetime();
-  /** Slots handed to `host.open` whose servers have not been announced. */
-  readonly #opening = new Set<Slot>();
-  /** Servers that were told to close and have not closed. */
-  readonly #leaving = new Set<S>();
-  readonly #cancelSlots = new Set<Slot>();
   #paused = false;
-  /** A request for a slot is open. */
-  #asked = false;
-  /** A server is wanted although nobody waits for it. */
-  #warming = false;
   /** `#settle` or `acquire` is deciding further up the stack. */
   #deciding = false;
   /** Something has changed since that loop looked last. */
   #changed = false;
+  /** An open request for a slot is to be made again. */
+  #renew = false;
   #now = 0;
 
   /**
@@ -72,11 +58,22 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
     this.policy = policy;
     this.budgets = budgets;
     this.#host = host;
-    this.#slots = slots;
-    slots.join(this);
+    const { servers, waiters } = this;
+    this.#supply = new Supply(
+      {
+        policy,
+        servers,
+        waiters,
+        host,
+        isPaused: () => this.#paused,
+        latest: () => this.#now,
+        settle: (now) => this.#settle(now, true),
+      },
+      slots,
+    );
   }
 
-  // ── clients ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── clients ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
    * A client wants a server. Gives it one, now active; or null: the client is queued, and ends by `host.serve` or by `leave`.
@@ -84,26 +81,17 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
    */
   acquire(waiting: Waiting<W>, now: number): S | null {
     this.#now = now;
-    if (this.waiters.length === 0 && !this.#paused) {
+    if (this.waiters.length === 0 && !this.#paused && !waiting.queued) {
       const server = this.#takeIdle(now);
       if (server !== null) return server;
     }
     this.waiters.push(waiting, now);
-    if (this.#paused) return null;
     if (this.#deciding) {
       this.#changed = true;
       return null;
     }
-    this.#deciding = true;
-    try {
-      do {
-        this.#changed = false;
-        this.#provide(now, false);
-      } while (this.#changed);
-    } finally {
-      this.#deciding = false;
-    }
-    // A server that needed no check after all, or a host that answers at once.
+    this.#decide(now, false);
+    // There is an idle one now if a used server needed no check after all, or if the host has answered at once.
     if (this.#paused || !this.waiters.isFirst(waiting)) return null;
     const server = this.#takeIdle(now);
     if (server !== null) this.waiters.remove(waiting);
@@ -112,7 +100,7 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
 
   /** A client gives up waiting: timed out, cancelled, gone. No effect when it does not wait (it has been served). */
   leave(waiting: Waiting<W>): void {
-    if (this.waiters.remove(waiting) && this.waiters.length === 0) this.#withdraw();
+    if (this.waiters.remove(waiting) && this.waiters.length === 0) this.#supply.withdraw();
   }
 
   /**
@@ -121,33 +109,24 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
    */
   requeue(waiting: Waiting<W>, since: number, now: number): void {
     this.waiters.pushFront(waiting, since);
-    this.#settle(now);
+    this.#settle(now, false);
   }
 
-  // ── a server's life ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── a server's life ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The host has made the server for a slot that it got by `open`, and is connecting. */
   opening(server: S, slot: Slot, now: number): void {
     this.#now = now;
-    invariant(server.slot === null && !this.#leaving.has(server), "a server is announced once");
-    invariant(this.#opening.delete(slot), "a server can be opened only with a slot that was given to open() and not used yet");
-    server.slot = slot;
-    server.openedAt = now;
-    server.usedAt = now;
-    this.servers.enter(server.place, ServerState.new, now);
+    this.#supply.announce(server, slot, now);
   }
 
   /** Logged in, and ready for a client. */
   opened(server: S, now: number): void {
-    this.#expect(server, ServerState.new, "opened");
-    this.#pace.succeeded();
-    this.#warming = false;
+    if (server.place.state !== ServerState.new) refuse(server, "open");
+    this.#supply.succeeded();
     server.usedAt = now;
-    if (server.closeNeeded) this.#retire(server, "close_needed");
-    else if (server.dirty) this.#retire(server, "idle server got dirty");
-    else if (this.#paused) this.#retire(server, "pause mode");
-    else this.servers.move(server.place, ServerState.idle, now);
-    this.#settle(now);
+    this.#placeFree(server, now);
+    this.#settle(now, false);
   }
 
   /**
@@ -156,26 +135,18 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
    */
   openFailed(server: S | null, slot: Slot, now: number): void {
     this.#now = now;
-    if (server !== null && this.#leaving.has(server)) {
+    if (server !== null && this.#supply.isLeaving(server)) {
       this.closed(server, now);
       return;
     }
-    if (server === null) {
-      invariant(this.#opening.delete(slot), "an attempt can fail only with a slot that was given to open() and not used yet");
-    } else {
-      this.#expect(server, ServerState.new, "failed to open");
-      invariant(server.slot === slot, "an attempt fails with its own slot");
-      this.servers.leave(server.place);
-      server.slot = null;
-    }
-    this.#pace.fail();
-    this.#warming = false;
-    this.#slots.giveBack(this, slot, now);
+    if (server !== null && server.place.state !== ServerState.new) refuse(server, "fail to open");
+    this.#supply.failed(server, slot, now);
   }
 
   /** The reset query has been sent to a server that its client is done with: active or being_canceled → tested, until `released`. */
   testing(server: S, now: number): void {
     this.#now = now;
+    if (!isClients(server)) refuse(server, "be reset");
     server.usedAt = now;
     this.servers.move(server.place, ServerState.tested, now);
   }
@@ -188,15 +159,14 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
 
   /** Clean and free, after active, being_canceled or tested: it is closed if its time is over, else goes to the next client or becomes idle. */
   released(server: S, now: number): void {
-    const state = server.place.state;
-    const afterClient = state === ServerState.active || state === ServerState.beingCanceled;
-    if (!afterClient && state !== ServerState.tested) this.#refuse(server, "released");
+    const afterClient = isClients(server);
+    if (!afterClient && server.place.state !== ServerState.tested) refuse(server, "be released");
     this.#free(server, afterClient, now);
   }
 
   /** The check query has passed. */
   checked(server: S, now: number): void {
-    this.#expect(server, ServerState.tested, "checked");
+    if (server.place.state !== ServerState.tested) refuse(server, "pass its check");
     server.usedAt = now;
     this.#free(server, false, now);
   }
@@ -207,53 +177,39 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
    */
   closed(server: S, now: number): void {
     this.#now = now;
-    const slot = server.slot;
-    if (slot === null) return;
-    if (!this.#leaving.delete(server)) {
-      if (server.place.state === ServerState.new) {
-        this.#pace.fail();
-        this.#warming = false;
-      }
-      this.servers.leave(server.place);
-    }
-    server.slot = null;
-    this.#returnSlot(slot, now);
+    this.#supply.closed(server, now);
   }
 
   /** The host wants `server` closed, whatever state it is in: calls `host.retire` with `reason`. No effect when that has happened already. */
   retire(server: S, reason: string, now: number): void {
-    if (this.#leaving.has(server)) return;
-    this.#retire(server, reason);
-    this.#settle(now);
+    if (this.#supply.isLeaving(server)) return;
+    this.#supply.retire(server, reason);
+    this.#settle(now, false);
   }
 
-  // ── connections that carry a cancel request ──────────────────────────────────────────────────────────────────────────────────────────
+  // ── connections that carry a cancel request ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
    * The permission for one such connection: up to twice the pool's size in all, counted in the budgets but not refused by them. Null when
    * there are too many. The holder gives it back with `slot.giveBack()`.
    */
   takeCancelSlot(): Slot | null {
-    const { sizeMax } = this.policy;
-    if (sizeMax > 0 && this.connections >= 2 * sizeMax) return null;
-    const slot = this.#slots.takeCancelSlot(this);
-    this.#cancelSlots.add(slot);
-    return slot;
+    return this.#supply.takeCancelSlot();
   }
 
-  // ── operation ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── operation ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** PAUSE: free and new servers are closed now, others when they are released; nobody is given a server. */
   pause(now: number): void {
     this.#now = now;
     this.#paused = true;
-    this.#withdraw();
+    this.#supply.withdraw();
     this.#closeFree();
   }
 
   resume(now: number): void {
     this.#paused = false;
-    this.#settle(now);
+    this.#settle(now, false);
   }
 
   get paused(): boolean {
@@ -274,115 +230,93 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
     for (const state of Object.values(ServerState)) {
       for (const server of this.servers.in(state)) server.closeNeeded = true;
     }
-    for (const server of this.servers.in(ServerState.new)) this.#retire(server, "connect string changed");
-    this.#settle(now);
+    for (const server of this.servers.in(ServerState.new)) this.#supply.retire(server, "connect string changed");
+    this.#settle(now, false);
   }
 
-  /** A server is wanted although nobody waits for it (the first login's welcome, a look whether PostgreSQL is back). May be repeated. */
+  /**
+   * A server is wanted although nobody waits for it: the first login's welcome, a look whether PostgreSQL is back. Holds until an attempt
+   * has ended, and may be repeated.
+   */
   warm(now: number): void {
-    this.#warming = true;
-    this.#settle(now);
+    this.#supply.warm();
+    this.#settle(now, false);
   }
 
   /** Maintenance, 3 times a second: time limits, sizes, requests for slots, the minimum. */
   tick(now: number): void {
-    this.#settle(now);
+    this.#settle(now, false);
     if (this.#paused) this.#closeFree();
-    sweep(this.servers, this.policy, this.#lifetime, now, (server, reason) => this.#retire(server, reason));
+    sweep(this.servers, this.policy, this.#lifetime, now, (server, reason) => this.#supply.retire(server, reason));
     this.#settle(now, true);
-    if (!this.#paused && wantsFilling(this.servers, this.policy, this.#host) && this.#room(now, false) !== Room.none) {
-      this.#request(SlotRequest.attempt, now);
-    }
+    const count = this.servers.total + this.#supply.outside.opening;
+    if (!this.#paused && wantsFilling(count, this.policy, this.#host)) this.#supply.fill(now);
   }
 
   /** The pool is taken out of its budgets. Throws `InvariantError` while it has connections or clients that wait. */
   dismantle(): void {
-    invariant(this.connections === 0 && this.waiters.length === 0, "a pool that is in use cannot be taken away");
-    this.#withdraw();
-    this.#slots.leave(this);
+    invariant(this.waiters.length === 0, "a pool for which clients wait cannot be taken away");
+    this.#supply.dismantle();
   }
 
-  // ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── figures ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** All that count against `sizeMax`: servers in any state, those closing, attempts not announced yet, and cancel requests. */
   get connections(): number {
-    return this.servers.total + this.#opening.size + this.#leaving.size + this.#cancelSlots.size;
+    return this.#supply.connections;
   }
 
   /** The last attempt to log in has failed and there is no server: waiting makes little sense (`server login has been failing`). */
   get loginFailing(): boolean {
-    return this.#pace.failed && this.servers.total === this.servers.count(ServerState.new);
+    return this.#supply.pace.failed && this.servers.total === this.servers.count(ServerState.new);
   }
 
   /** When the last attempt to connect began, monotonic ms; -Infinity before the first. */
   get lastOpenAt(): number {
-    return this.#pace.startedAt;
+    return this.#supply.pace.startedAt;
   }
 
   snapshot(): PoolSnapshot {
-    const { servers } = this;
+    const { servers, waiters, policy } = this;
+    const { opening, leaving, cancels } = this.#supply.outside;
     return {
       active: servers.count(ServerState.active),
       beingCanceled: servers.count(ServerState.beingCanceled),
       idle: servers.count(ServerState.idle),
       used: servers.count(ServerState.used),
       tested: servers.count(ServerState.tested),
-      new: servers.count(ServerState.new) + this.#opening.size,
-      leaving: this.#leaving.size,
-      cancels: this.#cancelSlots.size,
+      new: servers.count(ServerState.new) + opening,
+      leaving,
+      cancels,
       connections: this.connections,
-      sizeMax: this.policy.sizeMax,
-      reserveMax: this.policy.reserveMax,
-      waiting: this.waiters.length,
-      waitingSince: this.waiters.oldestSince,
+      sizeMax: policy.sizeMax,
+      reserveMax: policy.reserveMax,
+      waiting: waiters.length,
+      waitingSince: waiters.oldestSince,
       paused: this.#paused,
       loginFailing: this.loginFailing,
-      slotRequested: this.#asked,
+      slotRequested: this.#supply.asked,
       budgets: this.budgets.map(({ name, used, limit }) => ({ name, used, limit })),
     };
   }
 
-  // ── for the source of slots ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  get waitingSince(): number | null {
-    return this.waiters.oldestSince;
-  }
-
-  get sparedSince(): number | null {
-    const spare = this.#spare();
-    return spare === null ? null : spare.usedAt;
-  }
-
-  evict(now: number): void {
-    this.#now = now;
-    const spare = this.#spare();
-    if (spare !== null) this.#retire(spare, "evicted");
-  }
-
-  granted(slot: Slot, now: number): void {
-    this.#asked = false;
-    const room = this.#wanted() > 0 ? this.#room(now, true) : Room.none;
-    if (this.#paused || room === Room.none) this.#slots.giveBack(this, slot, now);
-    else this.#open(slot, room, now);
-  }
-
-  takeBack(slot: Slot, now: number | undefined): void {
-    invariant(this.#cancelSlots.delete(slot) || this.#opening.delete(slot), "a slot goes back once, and a server's goes back by closed()");
-    this.#returnSlot(slot, now ?? this.#now);
-  }
-
-  // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Where every free server goes; the order of the questions is PgBouncer's (`release_server`). */
+  /** Where a free server goes; the order of the questions is PgBouncer's (`release_server`). */
   #free(server: S, afterClient: boolean, now: number): void {
     const { policy } = this;
-    if (this.#lifetime.ends(policy, server.openedAt, now)) this.#retire(server, "server lifetime over");
-    else if (server.closeNeeded) this.#retire(server, "close_needed");
-    else if (server.dirty) this.#retire(server, "idle server got dirty");
-    else if (this.#paused) this.#retire(server, "pause mode");
-    else if (afterClient && policy.checks && policy.checkDelayMs === 0) this.servers.move(server.place, ServerState.used, now);
+    if (this.#lifetime.ends(policy, server.openedAt, now)) this.#supply.retire(server, "server lifetime over");
+    else if (afterClient && policy.checks && policy.checkDelayMs === 0 && !this.#paused && !server.closeNeeded) {
+      this.servers.move(server.place, ServerState.used, now);
+    } else this.#placeFree(server, now);
+    this.#settle(now, false);
+  }
+
+  #placeFree(server: S, now: number): void {
+    if (server.closeNeeded) this.#supply.retire(server, "close_needed");
+    else if (server.dirty) this.#supply.retire(server, "idle server got dirty");
+    else if (this.#paused) this.#supply.retire(server, "pause mode");
     else this.servers.move(server.place, ServerState.idle, now);
-    this.#settle(now);
   }
 
   /** Takes the idle server that is next by the policy and makes it active; closes those that must not be used. Null when there is none. */
@@ -391,29 +325,36 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
     for (;;) {
       const server = this.policy.roundRobin ? servers.oldest(ServerState.idle) : servers.newest(ServerState.idle);
       if (server === null) return null;
-      if (server.closeNeeded) this.#retire(server, "obsolete connection");
-      else if (server.dirty) this.#retire(server, "idle server got dirty");
-      else {
-        servers.move(server.place, ServerState.active, now);
-        server.usedAt = now;
-        return server;
-      }
+      if (this.#closeUnusable(server)) continue;
+      servers.move(server.place, ServerState.active, now);
+      server.usedAt = now;
+      return server;
     }
   }
 
-  /** Serves who can be served and gets servers for the others. The one place where decisions are made after something has changed. */
-  #settle(now: number, renew = false): void {
+  /** True when a free server that was picked must not be used; then it has been told to close. */
+  #closeUnusable(server: S): boolean {
+    if (!server.closeNeeded && !server.dirty) return false;
+    this.#supply.retire(server, server.closeNeeded ? "obsolete connection" : "idle server got dirty");
+    return true;
+  }
+
+  /** Something has changed: serves who can be served and gets servers for the others. Does not nest. */
+  #settle(now: number, renew: boolean): void {
     this.#now = now;
-    if (this.#deciding) {
-      this.#changed = true;
-      return;
-    }
+    if (renew) this.#renew = true;
+    if (this.#deciding) this.#changed = true;
+    else this.#decide(now, true);
+  }
+
+  /** The one place where decisions are made after something has changed. */
+  #decide(now: number, mayServe: boolean): void {
     this.#deciding = true;
     try {
       do {
         this.#changed = false;
-        this.#serve(now);
-        this.#provide(now, renew);
+        if (mayServe) this.#serve(now);
+        this.#provide(now);
       } while (this.#changed);
     } finally {
       this.#deciding = false;
@@ -434,47 +375,22 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
     }
   }
 
-  /** Gets servers for those who wait: out of test soon, from the used ones, by opening. `renew`: an open request is made again. */
-  #provide(now: number, renew: boolean): void {
-    if (this.#paused || (this.waiters.length === 0 && !this.#warming)) {
-      if (this.#asked) this.#withdraw();
-      return;
-    }
-    while (this.#unmet() > 0) {
+  /** Gets servers for those who wait: from the used ones, then by opening. */
+  #provide(now: number): void {
+    while (!this.#paused && this.#supply.unmet > 0) {
       const server = this.servers.newest(ServerState.used);
       if (server === null) break;
       this.#recheck(server, now);
     }
-    let mayAsk = renew || !this.#asked;
-    while (mayAsk && !this.#paused && this.#wanted() > 0 && this.#room(now, true) !== Room.none) {
-      mayAsk = this.#request(SlotRequest.wait, now);
-    }
-    if (this.#asked && this.#wanted() <= 0) this.#withdraw();
-  }
-
-  /** Clients that wait, beyond the servers that are free or will soon be. */
-  #unmet(): number {
-    const { servers } = this;
-    return this.waiters.length - servers.count(ServerState.idle) - servers.count(ServerState.tested);
-  }
-
-  /** How many more servers should be opened. */
-  #wanted(): number {
-    const inProgress = this.#loginsInProgress;
-    const wanted = this.#unmet() - inProgress;
-    if (wanted > 0 || !this.#warming) return wanted;
-    return this.servers.total - this.servers.count(ServerState.new) + inProgress === 0 ? 1 : 0;
-  }
-
-  get #loginsInProgress(): number {
-    return this.servers.count(ServerState.new) + this.#opening.size;
+    const renew = this.#renew;
+    this.#renew = false;
+    this.#supply.open(now, renew);
   }
 
   #recheck(server: S, now: number): void {
     const { policy } = this;
-    if (server.closeNeeded) this.#retire(server, "obsolete connection");
-    else if (server.dirty) this.#retire(server, "idle server got dirty");
-    else if (policy.checks && now - server.usedAt >= policy.checkDelayMs) {
+    if (this.#closeUnusable(server)) return;
+    if (policy.checks && now - server.usedAt >= policy.checkDelayMs) {
       this.servers.move(server.place, ServerState.tested, now);
       this.#host.check(server);
     } else {
@@ -483,86 +399,20 @@ export class Pool<S extends PoolServer<S>, W> implements SlotAsker {
     }
   }
 
-  /** Whether the pool's pace and size allow one more server. `forWaiter`: the reserve counts if somebody has waited for long. */
-  #room(now: number, forWaiter: boolean): Room {
-    const { policy } = this;
-    if (!this.#pace.mayStart(policy, this.#loginsInProgress, now)) return Room.none;
-    const { connections } = this;
-    if (policy.sizeMax === 0 || connections < policy.sizeMax) return Room.pool;
-    if (!forWaiter || policy.reserveTimeoutMs === 0 || connections >= policy.sizeMax + policy.reserveMax) return Room.none;
-    const since = this.waiters.oldestSince;
-    return since !== null && now - since >= policy.reserveTimeoutMs ? Room.reserve : Room.none;
-  }
-
-  /** Asks for a slot and opens a server with it. False when there is none at once. */
-  #request(request: SlotRequest, now: number): boolean {
-    const asked = this.#asked;
-    if (request === SlotRequest.wait) this.#asked = true; // before asking: the answer may come by granted() while we ask
-    const slot = this.#slots.request(this, request, now);
-    if (slot === null) return false;
-    this.#asked = request === SlotRequest.wait ? false : asked;
-    const room = this.#room(now, request === SlotRequest.wait);
-    if (this.#paused || room === Room.none) this.#slots.giveBack(this, slot, now);
-    else this.#open(slot, room, now);
-    return true;
-  }
-
-  #open(slot: Slot, room: Room, now: number): void {
-    this.#pace.started(now);
-    this.#opening.add(slot);
-    if (room === Room.reserve) this.#host.log("WARNING", "taking connection from reserve_pool", null);
-    this.#host.open(slot);
-  }
-
-  #withdraw(): void {
-    if (!this.#asked) return;
-    this.#asked = false;
-    this.#slots.cancelRequest(this);
-  }
-
-  #retire(server: S, reason: string): void {
-    const { slot } = server;
-    invariant(slot !== null, "only a server of the pool can be retired by it");
-    this.servers.leave(server.place);
-    this.#leaving.add(server);
-    this.#slots.leaving(slot);
-    this.#host.retire(server, reason);
-  }
-
   /** PAUSE: everything that is nobody's. Servers in test are closed when they come out of it. */
   #closeFree(): void {
     for (const state of [ServerState.idle, ServerState.used, ServerState.new]) {
-      for (const server of this.servers.in(state)) this.#retire(server, "pause mode");
+      for (const server of this.servers.in(state)) this.#supply.retire(server, "pause mode");
     }
   }
+}
 
-  /** What another pool could have: the longest quiet of the idle ones, and of the used and tested ones if nobody waits for them here. */
-  #spare(): S | null {
-    const { servers } = this;
-    let spare = servers.oldest(ServerState.idle);
-    if (this.waiters.length > 0) return spare;
-    for (const state of [ServerState.used, ServerState.tested]) {
-      const server = servers.oldest(state);
-      if (server !== null && (spare === null || server.usedAt < spare.usedAt)) spare = server;
-    }
-    return spare;
-  }
+/** The server is a client's, or was just now. */
+function isClients<S extends PoolServer<S>>(server: S): boolean {
+  const { state } = server.place;
+  return state === ServerState.active || state === ServerState.beingCanceled;
+}
 
-  /** The pool stands in line itself before the slot is offered, so that its own clients are compared with those of others. */
-  #returnSlot(slot: Slot, now: number): void {
-    if (!this.#asked && !this.#paused && this.#wanted() > 0 && this.#room(now, true) !== Room.none) {
-      this.#asked = true;
-      this.#slots.request(this, SlotRequest.queue, now);
-    }
-    this.#slots.giveBack(this, slot, now);
-    this.#settle(now, true);
-  }
-
-  #expect(server: S, state: ServerState, event: string): void {
-    if (server.place.state !== state) this.#refuse(server, event);
-  }
-
-  #refuse(server: S, event: string): never {
-    throw new InvariantError(`a server in state "${server.place.state ?? "none"}" cannot have ${event}`);
-  }
+function refuse<S extends PoolServer<S>>(server: S, event: string): never {
+  throw new InvariantError(`a server in state "${server.place.state ?? "none"}" cannot ${event}`);
 }

@@ -69,8 +69,8 @@ export interface SlotAsker {
   /** Since when the server that it could best do without has been quiet, monotonic ms; null when it can spare none. */
   readonly sparedSince: number | null;
   /** Closes that server ("evicted"). Its slot comes back at once or later. */
-  evict(now: number): void;
-  /** The answer to a `request` that got null. Who does not want the slot any more gives it back at once. */
+  evict(): void;
+  /** The answer to a `request` that got null; the request is no longer open. Who does not want the slot any more gives it back at once. */
   granted(slot: Slot, now: number): void;
   /** The holder of one of its slots returns it. */
   takeBack(slot: Slot, now: number | undefined): void;
@@ -94,8 +94,8 @@ export interface SlotSource {
   /** The pool is gone; it holds no slot and has no open request. */
   leave(asker: SlotAsker): void;
   /**
-   * Asks for a slot for a server. Null: none now; see `SlotRequest` for what happens then. A pool has one open request at most; asking
-   * again renews it, which evicts again if what could be evicted has changed.
+   * Asks for a slot for a server. Null: none now; see `SlotRequest` for what happens then. A pool has one open request at most: asking
+   * again renews it (and evicts again, if what can be evicted has changed), and a slot answers it.
    */
   request(asker: SlotAsker, request: SlotRequest, now: number): Slot | null;
   /** The open request, if there is one, is withdrawn. A slot that is already under way may still be granted. */

@@ -1,0 +1,115 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { InvariantError } from "../../../src/pool/invariant.ts";
+import { ServerState, serverStateTable } from "../../../src/pool/server-state.ts";
+import { Place, StateLists } from "../../../src/pool/state-lists.ts";
+
+type State = "a" | "b" | "c";
+const table = { entry: ["a"], moves: { a: ["b"], b: ["a", "c"], c: ["c"] } } as const;
+
+function lists(): StateLists<State, string> {
+  return new StateLists<State, string>(table);
+}
+
+describe("StateLists", () => {
+  it("moves along the table and counts by state", () => {
+    const all = lists();
+    const one = new Place<State, string>("one");
+    all.enter(one, "a", 5);
+    expect([one.state, one.since, all.count("a"), all.total]).toEqual(["a", 5, 1, 1]);
+    all.move(one, "b", 7);
+    expect([one.state, one.since, all.count("a"), all.count("b")]).toEqual(["b", 7, 0, 1]);
+    all.leave(one);
+    expect([one.state, all.count("b"), all.total]).toEqual([null, 0, 0]);
+    all.enter(one, "a", 9);
+    expect(all.total).toBe(1);
+  });
+
+  it("walks every pair: what the table does not name is refused, with both states in the sentence, and nothing changes", () => {
+    const roads: Record<State, State[]> = { a: [], b: ["b"], c: ["b", "c"] };
+    for (const from of ["a", "b", "c"] as const) {
+      for (const to of ["a", "b", "c"] as const) {
+        const all = lists();
+        const one = new Place<State, string>("one");
+        all.enter(one, "a", 0);
+        for (const step of roads[from]) all.move(one, step, 0);
+        if ((table.moves[from] as readonly State[]).includes(to)) {
+          all.move(one, to, 1);
+          expect(one.state).toBe(to);
+        } else {
+          expect(() => all.move(one, to, 1)).toThrow(new InvariantError(`a connection in state "${from}" cannot go to "${to}"`));
+          expect([one.state, all.count(from), all.total]).toEqual([from, 1, 1]);
+        }
+      }
+    }
+  });
+
+  it("refuses to enter twice, to begin elsewhere, to move or leave from nowhere, and members of others", () => {
+    const all = lists();
+    const one = new Place<State, string>("one");
+    expect(() => all.enter(one, "b", 0)).toThrow(InvariantError);
+    expect(() => all.move(one, "a", 0)).toThrow(InvariantError);
+    expect(() => all.leave(one)).toThrow(InvariantError);
+    all.enter(one, "a", 0);
+    expect(() => all.enter(one, "a", 0)).toThrow(InvariantError);
+    const others = lists();
+    expect(() => others.move(one, "b", 0)).toThrow(InvariantError);
+    expect(() => others.leave(one)).toThrow(InvariantError);
+    expect([all.count("a"), others.total]).toEqual([1, 0]);
+  });
+
+  it("orders a state by the time of entering it", () => {
+    const all = lists();
+    const [x, y, z] = ["x", "y", "z"].map((name) => new Place<State, string>(name)) as [Place<State, string>, Place<State, string>, Place<State, string>];
+    for (const place of [x, y, z]) all.enter(place, "a", 0);
+    all.move(x, "b", 1);
+    all.move(x, "a", 2);
+    expect([...all.in("a")]).toEqual(["y", "z", "x"]);
+    expect([all.oldest("a"), all.newest("a"), all.oldest("b")]).toEqual(["y", "x", null]);
+    all.leave(z);
+    expect([...all.in("a")]).toEqual(["y", "x"]);
+  });
+
+  it("can be walked while anything happens: who leaves is not visited later, who re-enters is not visited twice", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.array(fc.tuple(fc.nat(7), fc.boolean()), { maxLength: 30 }), (count, given) => {
+        const plan = [...given];
+        const all = lists();
+        const places = Array.from({ length: count }, (_, i) => new Place<State, string>(String(i)));
+        for (const place of places) all.enter(place, "a", 0);
+        const visited: string[] = [];
+        const gone = new Set<string>();
+        for (const name of all.in("a")) {
+          expect(gone.has(name)).toBe(false);
+          visited.push(name);
+          for (const [at, comesBack] of plan.splice(0, 3)) {
+            const place = places[at % count]!;
+            if (place.state === null) continue;
+            all.leave(place);
+            gone.add(place.owner);
+            if (comesBack) all.enter(place, "a", 0);
+          }
+        }
+        expect(new Set(visited).size).toBe(visited.length);
+        for (const place of places) if (!gone.has(place.owner)) expect(visited).toContain(place.owner);
+      }),
+    );
+  });
+
+  it("forgets a walk that was broken off", () => {
+    const all = lists();
+    const places = ["x", "y"].map((name) => new Place<State, string>(name));
+    for (const place of places) all.enter(place, "a", 0);
+    for (const name of all.in("a")) if (name === "x") break;
+    for (const place of places) all.leave(place);
+    expect([...all.in("a")]).toEqual([]);
+  });
+});
+
+describe("the server's states", () => {
+  it("have a row each, and no way leads to an unknown one", () => {
+    const states = Object.values(ServerState);
+    expect(Object.keys(serverStateTable.moves).sort()).toEqual([...states].sort());
+    for (const exits of Object.values(serverStateTable.moves)) for (const exit of exits) expect(states).toContain(exit);
+  });
+});
