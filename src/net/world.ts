@@ -43,6 +43,8 @@ export interface SocketOptions {
   readonly bufferBytes: number;
   /** TCP_USER_TIMEOUT; 0 = the system's default. */
   readonly userTimeoutMs: number;
+  /** TCP_DEFER_ACCEPT, for listeners; absent = left as it is. */
+  readonly deferAccept?: boolean;
 }
 
 export interface Timer {

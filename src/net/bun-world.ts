@@ -1,0 +1,23 @@
+/** The world on Bun: the real clock, network, crypto and resolver. */
+import { createAfterTurn } from "./after-turn.ts";
+import { createClock } from "./clock.ts";
+import { createCrypto } from "./crypto.ts";
+import { Libc } from "./libc.ts";
+import { BunTransport } from "./bun-transport.ts";
+import { resolve } from "./resolve.ts";
+import { setSocketOptions } from "./socket-options.ts";
+import type { World } from "./world.ts";
+
+/** `libc` may be loaded ahead by a program that changes its user; by default it is loaded at first use. */
+export function createBunWorld(libc: Libc = new Libc()): World {
+  return {
+    runtime: "bun",
+    transport: new BunTransport(libc),
+    clock: createClock(),
+    crypto: createCrypto(),
+    afterTurn: createAfterTurn(),
+    resolve,
+    peerCredentials: (fd) => libc.peerCredentials(fd),
+    setSocketOptions: (fd, options) => setSocketOptions(libc, fd, options),
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * The few system calls neither runtime offers: who is at the other end of a Unix socket, socket options by number, a
+ * second listen(2), and the user database.
+ *
+ * They go through koffi, which is loaded at the first call, or ahead with `load`: a program that changes its user must
+ * load before, because the new user may not be allowed to read the installation. Where koffi or a call is missing
+ * nothing throws: the methods say "not supported".
+ *
+ * Numbers are Linux's (asm-generic/socket.h, linux/tcp.h); on another system nothing is loaded.
+ */
+import { createRequire } from "node:module";
+import type { PeerCredentials } from "./world.ts";
+
+export const SOL_SOCKET = 1;
+export const IPPROTO_TCP = 6;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_KEEPALIVE = 9;
+export const SO_PEERCRED = 17;
+export const TCP_KEEPIDLE = 4;
+export const TCP_KEEPINTVL = 5;
+export const TCP_KEEPCNT = 6;
+export const TCP_DEFER_ACCEPT = 9;
+export const TCP_USER_TIMEOUT = 18;
+const AF_INET = 2;
+const AF_INET6 = 10;
+/** struct sockaddr_storage */
+const SOCKADDR_BYTES = 128;
+
+type ForeignFunction = (...values: unknown[]) => unknown;
+
+interface Koffi {
+  load(path: string | null): { func(definition: string): ForeignFunction };
+}
+
+interface Calls {
+  readonly getsockopt: ForeignFunction;
+  readonly setsockopt: ForeignFunction;
+  readonly listen: ForeignFunction;
+  readonly getsockname: ForeignFunction;
+  readonly chown: ForeignFunction;
+  readonly setuid: ForeignFunction;
+  readonly setgid: ForeignFunction;
+  readonly initgroups: ForeignFunction;
+}
+
+export class Libc {
+  /** Undefined until the first use, null when it cannot be had. */
+  #calls: Calls | null | undefined;
+
+  /** Loads now instead of at the first call. False: every other method will say "not supported". */
+  load(): boolean {
+    return this.#loaded() !== null;
+  }
+
+  /** SO_PEERCRED of a connected Unix socket; null for any other descriptor and where it is not supported. */
+  peerCredentials(fd: number): PeerCredentials | null {
+    const credentials = new Uint32Array(3);
+    const length = new Uint32Array([credentials.byteLength]);
+    if (this.#loaded()?.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) !== 0) return null;
+    const [pid, uid, gid] = credentials as unknown as [number, number, number];
+    // A socket that is not a Unix socket answers without an error: process 0, user and group -1.
+    return pid === 0 ? null : { pid, uid, gid };
+  }
+
+  /** setsockopt(2) with an int. False when it failed or is not supported. */
+  setOption(fd: number, level: number, name: number, value: number): boolean {
+    return this.#loaded()?.setsockopt(fd, level, name, new Int32Array([value]), 4) === 0;
+  }
+
+  /** getsockopt(2) of an int; null when it failed or is not supported. */
+  option(fd: number, level: number, name: number): number | null {
+    const value = new Int32Array(1);
+    const answer = this.#loaded()?.getsockopt(fd, level, name, value, new Uint32Array([4]));
+    return answer === 0 ? (value[0] as number) : null;
+  }
+
+  /** The TCP port a socket is bound to; 0 for any other socket, when it failed and where it is not supported. */
+  localPort(fd: number): number {
+    const address = new DataView(new ArrayBuffer(SOCKADDR_BYTES));
+    const length = new Uint32Array([SOCKADDR_BYTES]);
+    if (this.#loaded()?.getsockname(fd, address.buffer, length) !== 0) return 0;
+    // The family is in the machine's byte order and fits one byte, the port in the network's.
+    const family = address.getUint8(0) + address.getUint8(1);
+    return family === AF_INET || family === AF_INET6 ? address.getUint16(2) : 0;
+  }
+
+  /** Changes the backlog of a socket that listens already. */
+  listen(fd: number, backlog: number): boolean {
+    return this.#loaded()?.listen(fd, backlog) === 0;
+  }
+
+  /** False when it failed or is not supported. */
+  chown(path: string, uid: number, gid: number): boolean {
+    return this.#loaded()?.chown(path, uid, gid) === 0;
+  }
+
+  /** Becomes group `gid`, the supplementary groups of `name`, and user `uid`, in this order. False after the first that failed. */
+  becomeUser(name: string, uid: number, gid: number): boolean {
+    const calls = this.#loaded();
+    if (calls === null) return false;
+    return calls.initgroups(name, gid) === 0 && calls.setgid(gid) === 0 && calls.setuid(uid) === 0;
+  }
+
+  #loaded(): Calls | null {
+    if (this.#calls === undefined) this.#calls = loadCalls();
+    return this.#calls;
+  }
+}
+
+/** A libc that is loaded now. Never throws: `load()` of the result tells whether it can be used. */
+export function loadLibc(): Libc {
+  const libc = new Libc();
+  libc.load();
+  return libc;
+}
+
+function loadCalls(): Calls | null {
+  if (process.platform !== "linux") return null;
+  try {
+    const koffi = createRequire(import.meta.url)("koffi") as Koffi;
+    // Null is the program itself, which has libc loaded already, whatever the file is called.
+    const program = koffi.load(null);
+    return {
+      getsockopt: program.func("int getsockopt(int, int, int, void *, void *)"),
+      setsockopt: program.func("int setsockopt(int, int, int, void *, uint32_t)"),
+      getsockname: program.func("int getsockname(int, void *, void *)"),
+      listen: program.func("int listen(int, int)"),
+      chown: program.func("int chown(const char *, uint32_t, uint32_t)"),
+      setuid: program.func("int setuid(uint32_t)"),
+      setgid: program.func("int setgid(uint32_t)"),
+      initgroups: program.func("int initgroups(const char *, uint32_t)"),
+    };
+  } catch {
+    // No binary for this machine, or its file cannot be read: the callers report what is not supported.
+    return null;
+  }
+}

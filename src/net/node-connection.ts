@@ -1,0 +1,272 @@
+/**
+ * One connection on Node: `Connection` over a `net.Socket`, and after `startTls` over a `tls.TLSSocket` on top of it.
+ *
+ * Received bytes do not go through the stream: all plain sockets of a transport read into one piece of memory (`onread`),
+ * and what came is copied out of it, because it must be the callee's for good. That halves the user time per event: a
+ * stream allocates 64 KiB for each read and gives back what it did not need.
+ *
+ * The callbacks are shared functions that find the connection on the socket. Only the wait for held bytes needs a
+ * closure, one per connection that ever had to wait.
+ *
+ * Invariants: `onClose` is called once and last; no callback runs inside a call of ours; nothing a callback throws
+ * leaves this file.
+ */
+import { Socket } from "node:net";
+import type { OnReadOpts } from "node:net";
+import { connect as connectTls, TLSSocket } from "node:tls";
+import { tlsPeerOf } from "./node-tls.ts";
+import type { NodeTlsContexts } from "./node-tls.ts";
+import { asError, warnOfThrow } from "./settled.ts";
+import type { ConnectionError } from "./settled.ts";
+import type { Connection, ConnectionEvents, Endpoint, TlsSettings } from "./transport.ts";
+
+const CONNECTION = Symbol("connection");
+type OwnedSocket = Socket & { [CONNECTION]: NodeConnection };
+
+const NOTHING = Buffer.alloc(0);
+const NOWHERE: Endpoint = { address: "", port: 0 };
+
+export class NodeConnection implements Connection {
+  readonly #contexts: NodeTlsContexts;
+  #socket: Socket;
+  #events: ConnectionEvents | null = null;
+  #error: ConnectionError | null = null;
+  #remote: Endpoint | null = null;
+  #local: Endpoint | null = null;
+  /** No write any more: ended, destroyed or closed. */
+  #mute = false;
+  /** No callback any more but `onClose`. */
+  #gone = false;
+  #awaitsDrain = false;
+  #drained: (() => void) | null = null;
+
+  constructor(socket: Socket, contexts: NodeTlsContexts) {
+    this.#contexts = contexts;
+    this.#socket = socket;
+    (socket as OwnedSocket)[CONNECTION] = this;
+    socket.on("end", ended);
+    socket.on("error", failed);
+    socket.on("close", closed);
+  }
+
+  /** Called once, before the event loop goes on. */
+  attach(events: ConnectionEvents): void {
+    this.#events = events;
+  }
+
+  get fd(): number {
+    return handleOf(this.#socket)?.fd ?? -1;
+  }
+
+  get remote(): Endpoint {
+    if (this.#remote !== null) return this.#remote;
+    const { remoteAddress: address, remotePort: port } = this.#socket;
+    if (address === undefined) return NOWHERE;
+    this.#remote = { address, port: port ?? 0 };
+    return this.#remote;
+  }
+
+  get local(): Endpoint {
+    if (this.#local !== null) return this.#local;
+    const { localAddress: address, localPort: port } = this.#socket;
+    if (address === undefined) return NOWHERE;
+    this.#local = { address, port: port ?? 0 };
+    return this.#local;
+  }
+
+  write(bytes: Uint8Array): number {
+    if (this.#mute) return 0;
+    const socket = this.#socket;
+    socket.write(bytes);
+    const held = socket.writableLength;
+    if (held > 0 && !this.#awaitsDrain) this.#awaitDrain();
+    return held;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#mute) return;
+    this.#mute = true;
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#mute = true;
+    this.#gone = true;
+    this.#socket.destroy();
+  }
+
+  startTls(role: "server" | "client", settings: TlsSettings, early?: Uint8Array): void {
+    if (this.#gone) return;
+    const raw = this.#socket;
+    // The address stays known when the plain socket is covered.
+    void this.remote;
+    void this.local;
+    raw.off("end", ended);
+    raw.off("close", closed);
+    try {
+      if (early !== undefined && early.length > 0) raw.unshift(early);
+      const secureContext = this.#contexts.of(settings);
+      const alpn = settings.alpn === undefined ? {} : { ALPNProtocols: [settings.alpn] };
+      const secure =
+        role === "server"
+          ? new TLSSocket(raw, {
+              isServer: true,
+              secureContext,
+              requestCert: settings.requestCertificate === true,
+              rejectUnauthorized: false,
+              ...alpn,
+            })
+          : connectTls({
+              socket: raw,
+              secureContext,
+              rejectUnauthorized: false,
+              checkServerIdentity: () => undefined,
+              ...(settings.serverName === undefined ? {} : { servername: settings.serverName }),
+              ...alpn,
+            });
+      this.#socket = secure;
+      (secure as TLSSocket & OwnedSocket)[CONNECTION] = this;
+      secure.on("secure", secured);
+      secure.on("data", decrypted);
+      secure.on("end", ended);
+      secure.on("error", failed);
+      secure.on("close", closed);
+    } catch (error) {
+      raw.on("close", closed);
+      this.fail(error);
+    }
+  }
+
+  /** Closes the connection for a reason that `onClose` gets. */
+  fail(reason: unknown): void {
+    if (this.#gone) return;
+    this.#error ??= asError(reason);
+    this.destroy();
+  }
+
+  /** The plain socket is connected. */
+  opened(): void {
+    if (this.#gone) return;
+    try {
+      this.#events?.onOpen();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.#gone) return;
+    try {
+      this.#events?.onData(bytes);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  secured(): void {
+    if (this.#gone) return;
+    try {
+      this.#events?.onSecure(tlsPeerOf(this.#socket as TLSSocket));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  ended(): void {
+    if (this.#gone) return;
+    try {
+      this.#events?.onEnd();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The runtime reports an error; its "close" follows. */
+  failed(error: Error): void {
+    // After a `destroy` of ours nobody wants to know.
+    if (!this.#gone) this.#error ??= error;
+    this.#mute = true;
+  }
+
+  closed(): void {
+    this.#mute = true;
+    this.#gone = true;
+    const events = this.#events;
+    this.#events = null;
+    try {
+      events?.onClose(this.#error);
+    } catch (error) {
+      warnOfThrow("onClose", error);
+    }
+  }
+
+  /**
+   * The stream's own "drain" comes only after a high-water mark, and a callback with each write costs a tick each: an
+   * empty write behind those that are held tells when they are gone.
+   */
+  #awaitDrain(): void {
+    this.#awaitsDrain = true;
+    this.#drained ??= () => this.#onWritten();
+    this.#socket.write(NOTHING, this.#drained);
+  }
+
+  #onWritten(): void {
+    this.#awaitsDrain = false;
+    if (this.#gone) return;
+    if (this.#socket.writableLength > 0) {
+      if (!this.#mute) this.#awaitDrain();
+      return;
+    }
+    try {
+      this.#events?.onDrain();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+}
+
+/** Options for all plain sockets of one transport: the memory they read into, and where it goes. */
+export function readOptions(sizeBytes: number): OnReadOpts {
+  return { buffer: Buffer.allocUnsafeSlow(sizeBytes), callback: received };
+}
+
+/** Node calls it as a method of the socket. */
+function received(this: unknown, count: number, memory: Uint8Array): boolean {
+  const bytes = Buffer.allocUnsafe(count);
+  (memory as Buffer).copy(bytes, 0, 0, count);
+  (this as OwnedSocket)[CONNECTION].received(bytes);
+  return true;
+}
+
+function decrypted(this: Socket, bytes: Uint8Array): void {
+  (this as OwnedSocket)[CONNECTION].received(bytes);
+}
+
+function secured(this: Socket): void {
+  (this as OwnedSocket)[CONNECTION].secured();
+}
+
+function ended(this: Socket): void {
+  (this as OwnedSocket)[CONNECTION].ended();
+}
+
+function failed(this: Socket, error: Error): void {
+  (this as OwnedSocket)[CONNECTION].failed(error);
+}
+
+function closed(this: Socket): void {
+  (this as OwnedSocket)[CONNECTION].closed();
+}
+
+/** The descriptor is known to the handle only; it stays the same under TLS. */
+function handleOf(socket: Socket): { fd?: number } | null {
+  return (socket as unknown as { _handle: { fd?: number } | null })._handle;
+}
