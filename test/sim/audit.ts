@@ -1,0 +1,92 @@
+/**
+ * The scripted PostgreSQL's memory of who ran what where, and the laws that can be judged from it.
+ *
+ * - Two clients are never in one transaction (implicit ones up to a Sync included), nor in one session in session mode.
+ * - Nothing that no client sent runs inside a client's transaction.
+ * - A client's statements run in the order in which it sent them, each at most once, wherever they run.
+ */
+import type { Chronicle } from "./chronicle.ts";
+import { identityParts } from "./statement.ts";
+import type { Statement } from "./statement.ts";
+
+/** Something that went wrong with a server on purpose; it excuses the clients that were waiting for an answer. */
+export interface Fault {
+  readonly atMs: number;
+  readonly database: string;
+  readonly what: string;
+}
+
+/** What the audit keeps about one backend. */
+export interface AuditedBackend {
+  readonly id: number;
+  readonly database: string;
+  readonly user: string;
+  /** The client whose statements run in the current transaction. */
+  owner: number | null;
+  /** The client whose session it is since the last DISCARD ALL; session mode only. */
+  sessionOwner: number | null;
+}
+
+export class Audit {
+  readonly faults: Fault[] = [];
+  statements = 0;
+  readonly #chronicle: Chronicle;
+  readonly #now: () => number;
+  readonly #sessionsKept: (database: string) => boolean;
+  readonly #lastSerial = new Map<number, number>();
+
+  /** `sessionsKept`: is a server of this database given to another client only after a reset? */
+  constructor(chronicle: Chronicle, now: () => number, sessionsKept: (database: string) => boolean) {
+    this.#chronicle = chronicle;
+    this.#now = now;
+    this.#sessionsKept = sessionsKept;
+  }
+
+  fault(database: string, what: string): void {
+    this.faults.push({ atMs: this.#now(), database, what });
+    this.#chronicle.say(() => `fault: ${what} (${database})`);
+  }
+
+  /** Was something broken in this database at or after `sinceMs`? */
+  faultSince(database: string, sinceMs: number): boolean {
+    return this.faults.some((fault) => fault.database === database && fault.atMs >= sinceMs);
+  }
+
+  ran(backend: AuditedBackend, identity: string | null, statement: Statement): void {
+    this.statements++;
+    this.#chronicle.say(() => `backend ${backend.id} runs ${statement.verb} of ${identity ?? "nobody"}`);
+    if (identity === null) {
+      if (backend.owner !== null) {
+        this.#chronicle.violate(
+          `backend ${backend.id} ran ${statement.verb} of nobody inside the transaction of client ${backend.owner}`,
+        );
+      }
+      if (statement.verb === "discard") backend.sessionOwner = null;
+      return;
+    }
+    const { client, serial } = identityParts(identity);
+    if (backend.owner !== null && backend.owner !== client) {
+      this.#chronicle.violate(
+        `backend ${backend.id} ran ${identity} inside the transaction of client ${backend.owner}`,
+      );
+    }
+    backend.owner = client;
+    if (this.#sessionsKept(backend.database)) {
+      if (backend.sessionOwner !== null && backend.sessionOwner !== client) {
+        this.#chronicle.violate(
+          `backend ${backend.id} ran ${identity} in the session of client ${backend.sessionOwner} without a reset`,
+        );
+      }
+      backend.sessionOwner = client;
+    }
+    const last = this.#lastSerial.get(client) ?? -1;
+    if (serial <= last) {
+      this.#chronicle.violate(`backend ${backend.id} ran ${identity} after c${client}:${last}: twice, or out of order`);
+    }
+    this.#lastSerial.set(client, serial);
+  }
+
+  rested(backend: AuditedBackend): void {
+    backend.owner = null;
+  }
+}

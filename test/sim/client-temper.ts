@@ -1,0 +1,39 @@
+/**
+ * What the clients of a run like to do: weights of actions and sizes, drawn with the scenario.
+ */
+export type Action =
+  | "simple"
+  | "extended"
+  | "prepared"
+  | "portal"
+  | "pipeline"
+  | "flush"
+  | "block"
+  | "copyIn"
+  | "copyOut"
+  | "functionCall"
+  | "setting"
+  | "discard"
+  | "cancel"
+  | "slowRead"
+  | "think";
+
+export type Ending = "terminate" | "abrupt" | "halfClose" | "midMessage" | "malformed";
+
+export interface ClientTemper {
+  readonly actionsMax: number;
+  readonly actions: Readonly<Partial<Record<Action, number>>>;
+  readonly endings: Readonly<Partial<Record<Ending, number>>>;
+  readonly failChance: number;
+  readonly noticeChance: number;
+  readonly thinkMaxMs: number;
+  readonly rowsMax: number;
+  readonly rowBytesMax: number;
+  readonly pauseMaxMs: number;
+  /** How often a batch of messages leaves in several writes with time between. */
+  readonly dribbleChance: number;
+  /** Names of prepared statements in use; few, so that clients share them. */
+  readonly names: number;
+  /** Transaction blocks and unnamed state across units are promised. */
+  readonly blocks: boolean;
+}

@@ -1,0 +1,114 @@
+/**
+ * The statements and units that simulated clients send, with the client's identity in each.
+ *
+ * Not responsible for: when and in which order (`client-program.ts`), what must come back (`expectation.ts`).
+ */
+import { Buffer } from "node:buffer";
+import type { ClientTemper } from "./client-temper.ts";
+import type { Random } from "./random.ts";
+import { bindMessage, int16, message } from "./wire.ts";
+
+export class ClientWords {
+  readonly client: number;
+  readonly #random: Random;
+  readonly #temper: ClientTemper;
+  #serial = 0;
+
+  constructor(client: number, random: Random, temper: ClientTemper) {
+    this.client = client;
+    this.#random = random;
+    this.#temper = temper;
+  }
+
+  /** A new identity for the next statement. */
+  identity(): string {
+    return `c${this.client}:${++this.#serial}`;
+  }
+
+  /** A statement that may be sent in any way; now and then one that fails. */
+  statement(): string {
+    const random = this.#random;
+    if (random.chance(this.#temper.failChance)) return this.own(random.chance(0.8) ? "FAIL" : "WRONG");
+    if (random.chance(0.25)) return this.own("INSERT");
+    if (random.chance(0.04)) return `/*${this.identity()}*/`;
+    return this.own(this.select());
+  }
+
+  select(): string {
+    const random = this.#random;
+    const rows = random.skewed(0, this.#temper.rowsMax);
+    const bytes = random.skewed(8, this.#temper.rowBytesMax);
+    const stream = random.chance(0.1) ? ` stream(${random.between(1, 4)},${random.between(1, 5)})` : "";
+    return `SELECT rows(${rows},${bytes})${stream}`;
+  }
+
+  /** Adds what goes with every statement: rests, notices, the identity. */
+  own(words: string): string {
+    const random = this.#random;
+    const pause = random.chance(0.2) ? ` pause(${random.skewed(1, this.#temper.pauseMaxMs)})` : "";
+    const notice = random.chance(this.#temper.noticeChance) ? " notice" : "";
+    return `${words}${pause}${notice} /*${this.identity()}*/`;
+  }
+
+  query(text: string): Buffer {
+    return message("Q", text);
+  }
+
+  /** Parse, Bind, maybe Describe, Execute of the unnamed statement; no Sync. */
+  unnamed(text: string): Buffer[] {
+    const random = this.#random;
+    const messages = [parse("", text), bind("", "")];
+    if (random.chance(0.6)) messages.push(describePortal(""));
+    messages.push(execute("", 0));
+    return messages;
+  }
+
+  /** The text of a statement that several clients may have prepared under several names. */
+  sharedText(): string {
+    const random = this.#random;
+    return `SELECT rows(${random.between(0, 3)},${random.pick([8, 40])}) $1`;
+  }
+
+  functionCall(): Buffer {
+    const argument = Buffer.from(this.identity());
+    return message("F", 4711, int16(0), int16(1), argument.length, argument, int16(0));
+  }
+
+  copyData(identity: string): Buffer {
+    const head = Buffer.from(`${identity} `);
+    return message("d", head, Buffer.alloc(this.#random.skewed(0, this.#temper.rowBytesMax), 0x2e));
+  }
+}
+
+export function parse(name: string, text: string): Buffer {
+  return message("P", name, text, int16(0));
+}
+
+/** Binds with the parameter that says who asks; texts without a parameter take it all the same. */
+export function bind(portal: string, name: string, parameter = "unused"): Buffer {
+  return bindMessage(portal, name, parameter);
+}
+
+export function describePortal(name: string): Buffer {
+  return message("D", Buffer.from("P"), name);
+}
+
+export function describeStatement(name: string): Buffer {
+  return message("D", Buffer.from("S"), name);
+}
+
+export function closeStatement(name: string): Buffer {
+  return message("C", Buffer.from("S"), name);
+}
+
+export function closePortal(name: string): Buffer {
+  return message("C", Buffer.from("P"), name);
+}
+
+export function execute(portal: string, limit: number): Buffer {
+  return message("E", portal, limit);
+}
+
+export const SYNC = message("S");
+export const FLUSH_MESSAGE = message("H");
+export const TERMINATE = message("X");

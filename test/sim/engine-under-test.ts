@@ -1,0 +1,62 @@
+/**
+ * What a simulation asks of the engine it tests, whatever engine that is.
+ */
+import type { Address } from "../../src/net/transport.ts";
+import type { World } from "../../src/net/world.ts";
+
+export type SimPoolMode = "session" | "transaction" | "statement";
+
+/** One database entry of the configuration under test. */
+export interface SimDatabase {
+  readonly name: string;
+  readonly poolMode: SimPoolMode;
+  readonly poolSize: number;
+}
+
+export interface EngineSetup {
+  readonly world: World;
+  readonly listenAt: Address;
+  readonly serverAt: { readonly host: string; readonly port: number };
+  readonly databases: readonly SimDatabase[];
+  readonly users: readonly string[];
+  /** Settings of the ini file beyond those above, by their names there. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Log lines of the engine, for the chronicle. */
+  log(line: string): void;
+}
+
+/** A pool as the engine itself sees it. */
+export interface PoolView {
+  readonly database: string;
+  readonly user: string;
+  /** Clients by state and servers by state, as SHOW POOLS counts them. */
+  readonly clients: Readonly<Record<string, number>>;
+  readonly servers: Readonly<Record<string, number>>;
+  readonly waiting: number;
+  /** Each list counted by walking it, to be compared with the figures above; empty when the engine has none. */
+  readonly problems: readonly string[];
+}
+
+export interface EngineView {
+  readonly pools: readonly PoolView[];
+  /** Bytes that the engine itself holds back for sockets that do not drain. */
+  readonly heldBytes: number;
+  /** Broken invariants that the engine noticed itself. */
+  readonly problems: readonly string[];
+}
+
+export interface EngineUnderTest {
+  /** Null for an engine that does not let anybody look inside. */
+  inspect(): EngineView | null;
+  /** Closes everything; afterwards nothing of it is left in the world. */
+  stop(): void;
+}
+
+export interface EngineKind {
+  readonly name: string;
+  /** It shares servers, so pool sizes and modes mean something. A relay does not. */
+  readonly pools: boolean;
+  /** It closes the connection of a client that breaks the protocol. A relay leaves that to the server. */
+  readonly judgesMessages: boolean;
+  start(setup: EngineSetup): Promise<EngineUnderTest>;
+}

@@ -1,0 +1,142 @@
+/**
+ * What a simulated client must receive: the answers that a private PostgreSQL would have given to the same messages.
+ *
+ * Drives a scripted session of its own, lazily: only as far as the received messages need it, because where a cancel
+ * hits is known only when its error arrives. ParameterStatus is compared as knowledge, not as bytes: who shares servers
+ * is told of changes at other times, but must know the right values at each ReadyForQuery.
+ */
+import { Buffer } from "node:buffer";
+import { ScriptedSession } from "./scripted-session.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import { TRACKED } from "./session-settings.ts";
+import { FLUSH, READ } from "./session-steps.ts";
+import type { Step, StepAnswer, Steps } from "./session-steps.ts";
+import { fieldsOf } from "./wire.ts";
+import type { Message } from "./wire.ts";
+
+interface Sent extends Message {
+  readonly sentAtMs: number;
+}
+
+export class Expectation {
+  readonly session: ScriptedSession;
+  /** What the client was told by ParameterStatus. */
+  readonly told = new Map<string, string>();
+  readonly #steps: Steps;
+  readonly #cancelMayHit: (sentAtMs: number) => boolean;
+  #sent: Sent[] = [];
+  #current: Sent | null = null;
+  #pending: Step | null = null;
+  #over = false;
+
+  /** `cancelMayHit`: may a cancel of this client hit the message that was sent then? */
+  constructor(settings: SessionSettings, cancelMayHit: (sentAtMs: number) => boolean) {
+    this.session = new ScriptedSession(settings, null);
+    this.#steps = this.session.run();
+    this.#cancelMayHit = cancelMayHit;
+  }
+
+  /** A whole message has gone out. */
+  sent(type: string, body: Buffer, sentAtMs: number): void {
+    this.#sent.push({ type, body, sentAtMs });
+  }
+
+  /** Everything sent was answered, as far as PostgreSQL answers without a Sync or Flush. */
+  get settled(): boolean {
+    return this.#peek() === READ || this.#over;
+  }
+
+  /** A message has arrived. Null when it is the right one, else what is wrong. */
+  received(actual: Message): string | null {
+    if (actual.type === "S") {
+      const [name, value] = actual.body.toString("utf8").split("\0");
+      this.told.set(name ?? "", value ?? "");
+      return null;
+    }
+    if (actual.type === "N" && !fieldsOf(actual.body).get("M")?.startsWith("sim ")) return null;
+    for (;;) {
+      const expected = this.#peek();
+      if (this.#over) return `got ${describe(actual)} after the session's end`;
+      if (expected === READ || expected === FLUSH || expected === null) return `got ${describe(actual)} where nothing was expected`;
+      if (typeof expected === "number") {
+        this.#pending = null;
+        this.#step(this.#isCancel(actual) && this.#cancelMayHit(this.#current?.sentAtMs ?? 0));
+        continue;
+      }
+      if (expected[0] !== actual.type.charCodeAt(0) || !expected.subarray(5).equals(actual.body)) {
+        return `got ${describe(actual)} instead of ${describe(messageIn(expected))}`;
+      }
+      this.#pending = null;
+      return actual.type === "Z" ? this.#misinformed() : null;
+    }
+  }
+
+  /** The beginning of the message expected next, for judging what arrived of it before a connection broke. */
+  beginsNext(part: Buffer): boolean {
+    let expected = this.#peek();
+    // What comes behind a rest depends on a cancel; without one the answer goes on.
+    while (typeof expected === "number") {
+      this.#pending = null;
+      this.#step(false);
+      expected = this.#peek();
+    }
+    const first = part[0] ?? 0;
+    if ("SNE".includes(String.fromCharCode(first))) return true;
+    return Buffer.isBuffer(expected) && expected.subarray(0, part.length).equals(part);
+  }
+
+  /** The next step that matters to the outside, without deciding whether a cancel hits. */
+  #peek(): Step | null {
+    for (;;) {
+      if (this.#over) return null;
+      if (this.#pending === null) this.#step(undefined);
+      const step = this.#pending;
+      if (step === READ) {
+        const next = this.#sent.shift();
+        if (next === undefined) return READ;
+        this.#current = next;
+        this.#step(next);
+      } else if (step === FLUSH) this.#step(undefined);
+      else if (Buffer.isBuffer(step) && step[0] === 0x53) this.#step(undefined);
+      else return step;
+    }
+  }
+
+  #step(answer: StepAnswer): void {
+    const result = this.#steps.next(answer);
+    if (result.done === true) {
+      this.#over = true;
+      this.#pending = null;
+    } else this.#pending = result.value;
+  }
+
+  #isCancel(actual: Message): boolean {
+    if (actual.type !== "E") return false;
+    const fields = fieldsOf(actual.body);
+    return fields.get("C") === "57014" && fields.get("M")?.startsWith("canceling statement") === true;
+  }
+
+  #misinformed(): string | null {
+    for (const name of TRACKED) {
+      const value = this.session.settings.get(name);
+      if (this.told.get(name) !== value) {
+        return `was told ${name}=${this.told.get(name)} although its session has ${value}`;
+      }
+    }
+    return null;
+  }
+}
+
+function messageIn(bytes: Buffer): Message {
+  return { type: String.fromCharCode(bytes[0] as number), body: bytes.subarray(5) };
+}
+
+/** A message for people: its type and the beginning of its content. */
+export function describe({ type, body }: Message, fromServer = true): string {
+  if (fromServer && (type === "E" || type === "N")) {
+    const fields = fieldsOf(body);
+    return `${type} ${fields.get("S")} ${fields.get("C")} "${fields.get("M")}"`;
+  }
+  const text = body.toString("latin1", 0, 60).replace(/[^\x20-\x7e]/g, ".");
+  return `${type} "${text}" (${body.length} bytes)`;
+}

@@ -1,0 +1,103 @@
+/**
+ * The laws of the design's section 8, as far as they can be judged while a run goes on and when it is over.
+ *
+ * From outside: what the engine has open in the network, what backends and clients saw. From inside: what the engine's
+ * `inspect` tells. What backends and clients find by themselves (`audit.ts`, `sim-client.ts`) is not repeated here.
+ */
+import type { EngineKind, EngineUnderTest } from "./engine-under-test.ts";
+import type { Scenario } from "./scenario.ts";
+import type { ScriptedPostgres } from "./scripted-postgres.ts";
+import type { SimWorld } from "./sim-world.ts";
+
+/** The most that one connection of the engine may hold: its bound, and one received chunk on top. */
+export const HELD_MAX_BYTES = 1024 * 1024 + 524_288;
+const CANCEL_CODE = 80_877_102;
+
+export interface LawContext {
+  readonly world: SimWorld;
+  readonly postgres: ScriptedPostgres;
+  readonly scenario: Scenario;
+  readonly kind: EngineKind;
+  readonly engine: EngineUnderTest;
+  readonly serverPort: number;
+}
+
+/** Checked after each turn. */
+export function checkStep(context: LawContext): void {
+  checkConnections(context);
+  const { engine, world } = context;
+  const view = engine.inspect();
+  if (view === null) return;
+  for (const problem of view.problems) world.chronicle.violate(`the engine says: ${problem}`);
+  for (const pool of view.pools) {
+    for (const problem of pool.problems) {
+      world.chronicle.violate(`pool ${pool.database}/${pool.user}: ${problem}`);
+    }
+  }
+}
+
+/** `connected + connecting ≤` every limit, always. */
+function checkConnections({ world, kind, scenario, serverPort, postgres }: LawContext): void {
+  if (!kind.pools) return;
+  let servers = 0;
+  let cancels = 0;
+  for (const end of world.network.inUse("engine")) {
+    if (end.remote.port !== serverPort) continue;
+    const first = end.firstBytes;
+    const isCancel = first !== null && first.length >= 8 && new DataView(first.buffer).getInt32(4) === CANCEL_CODE;
+    if (isCancel) cancels++;
+    else servers++;
+  }
+  let sizes = 0;
+  for (const database of scenario.databases) sizes += database.poolSize * scenario.users.length;
+  // A connection opened for a cancel looks like a server's until its first bytes are written.
+  if (servers > sizes && servers + cancels > 3 * sizes) {
+    world.chronicle.violate(`${servers} server connections and ${cancels} cancels where ${sizes} servers are allowed`);
+  }
+  for (const database of scenario.databases) {
+    for (const user of scenario.users) {
+      const open = postgres.sessionsOf(database.name, user).filter((backend) => backend.end.peer?.inUse === true);
+      if (open.length > database.poolSize) {
+        world.chronicle.violate(`${open.length} servers of ${database.name}/${user}, whose pool size is ${database.poolSize}`);
+      }
+    }
+  }
+}
+
+/** Checked when all clients are gone and the engine had time to come to rest. */
+export function checkRest(context: LawContext): void {
+  const { world, postgres, engine, serverPort } = context;
+  for (const end of world.network.inUse("engine")) {
+    if (end.remote.port !== serverPort) {
+      world.chronicle.violate(`connection ${end.id} of a client that has gone is still open in the engine`);
+    }
+  }
+  for (const backend of postgres.backends) {
+    if (backend.session === null || backend.end.peer?.inUse !== true) continue;
+    if (!backend.isResting) {
+      world.chronicle.violate(`backend ${backend.id} is not at rest although all clients are gone (status ${backend.session.status})`);
+    }
+  }
+  const view = engine.inspect();
+  if (view === null) return;
+  if (view.heldBytes > 0) world.chronicle.violate(`the engine holds ${view.heldBytes} bytes for nobody`);
+  for (const pool of view.pools) {
+    for (const [state, count] of Object.entries(pool.clients)) {
+      if (count > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} counts ${count} clients as ${state} and has none`);
+    }
+    if (pool.waiting > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${pool.waiting} waiters and no client`);
+    for (const state of ["active", "tested", "new", "being_canceled"]) {
+      const count = pool.servers[state] ?? 0;
+      if (count > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${count} servers ${state} and no client`);
+    }
+  }
+}
+
+/** Checked when the engine was stopped. */
+export function checkGone({ world }: LawContext): void {
+  for (const end of world.network.ends) {
+    if (end.side === "engine") world.chronicle.violate(`connection ${end.id} outlived its engine`);
+  }
+  if (world.network.openListeners("engine") > 0) world.chronicle.violate("a listener outlived its engine");
+  if (world.pendingTimers > 0) world.chronicle.violate(`${world.pendingTimers} timers outlived their engine`);
+}

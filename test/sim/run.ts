@@ -1,0 +1,255 @@
+/**
+ * One simulated run: a seed in, a report out. The same seed gives the same run, event for event.
+ *
+ *     engine and server start ─▶ clients come and go, things fail ─▶ everything heals ─▶ one client for each pool
+ *     must get its answers ─▶ all leave, the engine comes to rest ─▶ it is stopped, and nothing is left
+ */
+import { Audit } from "./audit.ts";
+import type { EngineKind } from "./engine-under-test.ts";
+import { checkGone, checkRest, checkStep, HELD_MAX_BYTES } from "./laws.ts";
+import type { LawContext } from "./laws.ts";
+import { Random } from "./random.ts";
+import { drawScenario } from "./scenario.ts";
+import type { Scenario } from "./scenario.ts";
+import { ScriptedPostgres } from "./scripted-postgres.ts";
+import { SimClient } from "./sim-client.ts";
+import type { ClientHost } from "./sim-client.ts";
+import { SimWorld } from "./sim-world.ts";
+
+export interface RunOptions {
+  readonly kind: EngineKind;
+  /** Keeps a line for each thing that happens. */
+  readonly tracing?: boolean;
+}
+
+export interface RunReport {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** Two runs of a seed have the same. */
+  readonly hash: string;
+  readonly turns: number;
+  readonly virtualMs: number;
+  readonly statements: number;
+  readonly clients: number;
+  /** How the clients ended, counted. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  readonly cancelsHit: number;
+  readonly faults: number;
+  readonly lines: readonly string[];
+  readonly scenario: Scenario;
+}
+
+const LISTEN_AT = { host: "10.0.0.1", port: 6432 } as const;
+const SERVER_AT = { host: "10.0.0.2", port: 5432 } as const;
+/** Virtual time that is enough for any run that is not stuck. */
+const RUN_LIMIT_MS = 300_000;
+/** A fault is felt for a while: by clients that come when connecting is still refused. */
+const FAULT_ECHO_MS = 3000;
+
+class Run implements ClientHost {
+  readonly outcomes = new Map<string, number>();
+  readonly #seed: number;
+  readonly #options: RunOptions;
+  readonly #scenario: Scenario;
+  readonly #random: Random;
+  readonly #world: SimWorld;
+  readonly #audit: Audit;
+  readonly #postgres: ScriptedPostgres;
+  readonly #clients = new Set<SimClient>();
+  #heldPeakBytes = 0;
+  #nextClient = 1;
+  #left: number;
+
+  constructor(seed: number, options: RunOptions) {
+    this.#seed = seed;
+    this.#options = options;
+    const random = new Random(seed);
+    this.#scenario = drawScenario(random.fork(), options.kind);
+    const { network, turnMaxMs } = this.#scenario;
+    this.#world = new SimWorld(random.fork(), { network, turnMaxMs, tracing: options.tracing ?? false });
+    this.#random = random.fork();
+    const modes = new Map(this.#scenario.databases.map((database) => [database.name, database.poolMode]));
+    const { chronicle } = this.#world;
+    this.#audit = new Audit(chronicle, () => this.#world.nowMs, (database) => modes.get(database) === "session");
+    this.#postgres = new ScriptedPostgres(this.#world, this.#scenario.server, this.#audit);
+    this.#left = this.#scenario.clientsTotal;
+  }
+
+  async run(): Promise<RunReport> {
+    const world = this.#world;
+    const { kind } = this.#options;
+    await this.#settle(this.#postgres.listen(SERVER_AT));
+    const engine = await this.#settle(
+      kind.start({
+        world: world.world,
+        listenAt: LISTEN_AT,
+        serverAt: SERVER_AT,
+        databases: this.#scenario.databases,
+        users: this.#scenario.users,
+        settings: this.#scenario.settings,
+        log: (line) => world.chronicle.say(() => `log: ${line}`),
+      }),
+    );
+    const context: LawContext = {
+      world,
+      postgres: this.#postgres,
+      scenario: this.#scenario,
+      kind,
+      engine,
+      serverPort: SERVER_AT.port,
+    };
+    const step = () => {
+      checkStep(context);
+    };
+    const broken = () => world.chronicle.violations.length > 0;
+    this.#planFaults();
+    for (let i = 0; i < this.#scenario.clientsAtOnce; i++) this.#comeLater();
+    await this.#untilGone(step, broken);
+    this.#heal();
+    if (!broken()) {
+      // What was refused a moment ago may still be remembered; afterwards there is no excuse.
+      await world.runUntil(broken, FAULT_ECHO_MS * 2, step);
+      this.#check();
+      await this.#untilGone(step, broken);
+    }
+    if (!broken()) {
+      await world.runUntil(broken, 3000, step);
+      checkRest(context);
+    }
+    this.#noteHeld();
+    // What a broken run shows while it is being taken down says nothing new.
+    const { violations } = world.chronicle;
+    const found = violations.length;
+    const wasBroken = broken();
+    engine.stop();
+    await world.runUntil(() => false, 3000, null);
+    if (wasBroken) violations.length = found;
+    else checkGone(context);
+    return this.#report();
+  }
+
+  excuses(client: SimClient, sinceMs: number, text: string | null): boolean {
+    if (text !== null && this.#scenario.allowedErrors.some((allowed) => text.includes(allowed))) return true;
+    return this.#audit.faultSince(client.database, sinceMs - FAULT_ECHO_MS);
+  }
+
+  finished(client: SimClient): void {
+    this.#clients.delete(client);
+    const outcome = client.outcome;
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+    if (client.order.checking && outcome !== "done") {
+      this.#world.chronicle.violate(`${client.name}, which came after all faults were over, was not served: ${outcome}`);
+    }
+    if (this.#left > 0) this.#comeLater();
+  }
+
+  /** Runs until a promise of the start is kept. */
+  async #settle<T>(promise: Promise<T>): Promise<T> {
+    let result: { value: T } | null = null;
+    promise.then(
+      (value) => (result = { value }),
+      (error: unknown) => this.#world.chronicle.violate(`start failed: ${String(error)}`),
+    );
+    await this.#world.runUntil(() => result !== null, 1000, null);
+    if (result === null) throw new Error(`seed ${this.#seed}: the start is not coming to an end`);
+    return (result as { value: T }).value;
+  }
+
+  #comeLater(): void {
+    if (this.#left <= 0) return;
+    this.#left--;
+    this.#world.plan(this.#random.fraction() * 50, () => this.#come(false, null, null));
+  }
+
+  #come(checking: boolean, database: string | null, user: string | null): void {
+    const random = this.#random;
+    const parameters = new Map([
+      ["user", user ?? random.pick(this.#scenario.users)],
+      ["database", database ?? random.pick(this.#scenario.databases).name],
+    ]);
+    if (random.chance(0.4)) parameters.set("application_name", random.pick(["psql", "it's mine", "x"]));
+    if (random.chance(0.2)) parameters.set("DateStyle", "German, DMY");
+    const order = { id: this.#nextClient++, at: LISTEN_AT, parameters, temper: this.#scenario.clients, checking };
+    this.#clients.add(new SimClient(this.#world, order, random.fork(), this));
+  }
+
+  async #untilGone(step: () => void, broken: () => boolean): Promise<void> {
+    const world = this.#world;
+    const done = () => broken() || (this.#clients.size === 0 && this.#left === 0 && this.#pendingComers() === 0);
+    if (await world.runUntil(done, RUN_LIMIT_MS, step)) return;
+    for (const client of this.#clients) world.chronicle.violate(`stuck: ${client.state}`);
+  }
+
+  /** Clients that are on their way to their connection. */
+  #pendingComers(): number {
+    return this.#scenario.clientsTotal - this.#left - (this.#nextClient - 1) > 0 ? 1 : 0;
+  }
+
+  #planFaults(): void {
+    const world = this.#world;
+    const everywhere = (what: string) => {
+      for (const database of this.#scenario.databases) this.#audit.fault(database.name, what);
+    };
+    for (const outage of this.#scenario.outages) {
+      world.plan(outage.atMs, () => {
+        if (this.#postgres.healed) return;
+        everywhere(`server ${outage.how}`);
+        world.network.setReach(SERVER_AT, outage.how);
+        world.plan(outage.forMs, () => {
+          everywhere("server reachable again");
+          world.network.setReach(SERVER_AT, "open");
+        });
+      });
+    }
+    for (const atMs of this.#scenario.breaks) {
+      world.plan(atMs, () => {
+        const ends = [...world.network.inUse("engine")];
+        if (ends.length === 0 || this.#postgres.healed) return;
+        everywhere("a connection breaks");
+        this.#random.pick(ends).reset("ECONNRESET");
+      });
+    }
+  }
+
+  #heal(): void {
+    this.#postgres.healed = true;
+    this.#world.network.setReach(SERVER_AT, "open");
+  }
+
+  #check(): void {
+    for (const database of this.#scenario.databases) {
+      for (const user of this.#scenario.users) this.#come(true, database.name, user);
+    }
+  }
+
+  #noteHeld(): void {
+    for (const end of this.#world.network.ends) {
+      if (end.side === "engine") this.#heldPeakBytes = Math.max(this.#heldPeakBytes, end.heldPeakBytes);
+    }
+    if (this.#heldPeakBytes > HELD_MAX_BYTES) {
+      this.#world.chronicle.violate(`${this.#heldPeakBytes} bytes were held for one connection`);
+    }
+  }
+
+  #report(): RunReport {
+    const { chronicle } = this.#world;
+    return {
+      seed: this.#seed,
+      violations: chronicle.violations,
+      hash: chronicle.hash,
+      turns: this.#world.turns,
+      virtualMs: this.#world.nowMs,
+      statements: this.#audit.statements,
+      clients: this.#nextClient - 1,
+      outcomes: this.outcomes,
+      cancelsHit: this.#postgres.cancelsHit,
+      faults: this.#audit.faults.length,
+      lines: chronicle.lines ?? [],
+      scenario: this.#scenario,
+    };
+  }
+}
+
+export function run(seed: number, options: RunOptions): Promise<RunReport> {
+  return new Run(seed, options).run();
+}

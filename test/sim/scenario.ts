@@ -1,0 +1,138 @@
+/**
+ * What kind of run a seed gives: how rough the network is, how the server and the clients behave, what the engine is
+ * configured with, and what is going to fail.
+ *
+ * Half of the runs are calm: nothing fails but what clients bring on themselves, so nobody may notice anything. In the
+ * other half servers die, logins fail and connections break, and only those may notice who had to do with it.
+ */
+import type { ClientTemper } from "./client-temper.ts";
+import type { EngineKind, SimDatabase, SimPoolMode } from "./engine-under-test.ts";
+import type { Random } from "./random.ts";
+import type { BackendFate } from "./scripted-backend.ts";
+import type { ServerTemper } from "./scripted-postgres.ts";
+import type { NetworkTemper } from "./sim-network.ts";
+
+export interface Scenario {
+  readonly calm: boolean;
+  readonly network: NetworkTemper;
+  readonly turnMaxMs: number;
+  readonly server: ServerTemper;
+  readonly clients: ClientTemper;
+  readonly databases: readonly SimDatabase[];
+  readonly users: readonly string[];
+  readonly settings: Readonly<Record<string, string>>;
+  /** Clients in all, and how many of them at once. */
+  readonly clientsTotal: number;
+  readonly clientsAtOnce: number;
+  /** Moments at which the server cannot be reached for a while, and at which a connection of the engine breaks. */
+  readonly outages: readonly { readonly atMs: number; readonly forMs: number; readonly how: "refused" | "hanging" }[];
+  readonly breaks: readonly number[];
+  /** Time-outs of the configuration may close clients with these texts. */
+  readonly allowedErrors: readonly string[];
+}
+
+export function drawScenario(random: Random, kind: EngineKind): Scenario {
+  const calm = random.chance(0.5);
+  const large = random.chance(0.04);
+  const users = random.chance(0.3) ? ["alice", "bob"] : ["alice"];
+  const modes: readonly SimPoolMode[] = kind.pools
+    ? ["transaction", "transaction", "transaction", "session", "statement"]
+    : ["session"];
+  const count = random.chance(0.25) ? 2 : 1;
+  const databases = Array.from({ length: count }, (_, at) => ({
+    name: `db${at}`,
+    poolMode: random.pick(modes),
+    poolSize: random.between(1, 4),
+  }));
+  const blocks = databases.every((database) => database.poolMode !== "statement");
+  const fates: readonly BackendFate["how"][] = kind.judgesMessages
+    ? ["fatal", "crash", "reset", "nonsense"]
+    : ["fatal", "crash", "reset"];
+  const waits = kind.pools && random.chance(0.15);
+  const clientsTotal = random.between(1, large ? 4 : 14);
+  return {
+    calm,
+    network: {
+      latencyMaxMs: random.pick([0.1, 1, 5, 30]),
+      cutChance: random.pick([0, 0.1, 0.5, 0.95]),
+      partialWriteChance: random.pick([0, 0.1, 0.5]),
+      windowsBytes: random.pick([[65_536], [262_144, 65_536], [64, 1000, 16_384, 65_536], large ? [65_536] : [16, 100]]),
+    },
+    turnMaxMs: random.pick([0, 0.5, 2]),
+    server: {
+      thinkingChance: random.pick([0, 0.2, 0.8]),
+      thinkingMaxMs: random.pick([1, 10]),
+      noiseChance: random.pick([0, 0, 0.01, 0.1]),
+      deathChance: calm ? 0 : random.pick([0, 0.2, 0.7]),
+      fates,
+      loginFates: calm
+        ? { welcome: 9, slow: 1 }
+        : { welcome: 12, slow: 2, refused: 1, dropped: 1, hanging: kind.pools ? 0.5 : 0 },
+    },
+    clients: drawClients(random, kind, blocks, large),
+    databases,
+    users,
+    settings: {
+      ...(calm ? {} : { server_login_retry: "0.5", server_connect_timeout: "2" }),
+      ...(waits ? { query_wait_timeout: "1" } : {}),
+      ...(random.chance(0.2) ? { server_lifetime: "1" } : {}),
+      ...(random.chance(0.2) ? { server_idle_timeout: "1" } : {}),
+      ...(random.chance(0.2) ? { server_check_delay: "0" } : {}),
+      ...(random.chance(0.2) ? { max_prepared_statements: "2" } : {}),
+    },
+    clientsTotal,
+    clientsAtOnce: random.between(1, Math.min(8, clientsTotal)),
+    outages:
+      calm || random.chance(0.6)
+        ? []
+        : [
+            {
+              atMs: random.skewed(1, 500),
+              forMs: random.skewed(1, 3000),
+              how: kind.pools && random.chance(0.3) ? "hanging" : "refused",
+            },
+          ],
+    breaks: calm ? [] : Array.from({ length: random.below(3) }, () => random.skewed(1, 800)),
+    allowedErrors: waits ? ["query_wait_timeout"] : [],
+  };
+}
+
+function drawClients(random: Random, kind: EngineKind, blocks: boolean, large: boolean): ClientTemper {
+  const weight = () => random.pick([0, 1, 1, 3]);
+  return {
+    actionsMax: random.skewed(1, large ? 4 : 12),
+    actions: {
+      simple: 1 + weight(),
+      extended: weight(),
+      prepared: weight(),
+      portal: weight(),
+      pipeline: weight(),
+      flush: weight(),
+      block: blocks ? weight() : 0,
+      copyIn: weight(),
+      copyOut: weight(),
+      functionCall: weight() / 3,
+      setting: weight() / 2,
+      discard: weight() / 3,
+      cancel: weight() / 2,
+      slowRead: weight() / 2,
+      think: weight(),
+    },
+    endings: {
+      terminate: 4,
+      abrupt: weight(),
+      halfClose: weight() / 2,
+      midMessage: weight(),
+      malformed: kind.judgesMessages ? weight() / 2 : 0,
+    },
+    failChance: random.pick([0, 0.05, 0.3]),
+    noticeChance: random.pick([0, 0.2]),
+    thinkMaxMs: random.pick([1, 30, 300]),
+    rowsMax: random.pick([3, 20, large ? 300 : 40]),
+    rowBytesMax: large ? 16_000 : random.pick([20, 100, 2000]),
+    pauseMaxMs: random.pick([2, 30, 200]),
+    dribbleChance: random.pick([0, 0.1, 0.6]),
+    names: random.between(1, 4),
+    blocks,
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * The language that the scripted PostgreSQL understands: a few statements that look like SQL and say what they answer.
+ *
+ *     SELECT rows(3,20) pause(5) <c7:12>        three rows of 20 bytes after 5 ms, asked by client 7 as its 12th statement
+ *     SELECT rows(3,20) $1                      the same; who asks is said by the first parameter
+ *     SELECT rows(9,20) stream(3,2)             rests 2 ms after each third row
+ *     INSERT, FAIL, BEGIN, COMMIT, ROLLBACK, SET name = 'value', SHOW name, DISCARD ALL, DEALLOCATE ALL
+ *     COPY t FROM STDIN [fail(2)|refused]       fails at the second CopyData, or before any
+ *     COPY t TO STDOUT rows(3,20)
+ *
+ * Identities (drawn in angle brackets) stand in C comments. `pause` and `notice` go with every statement. Every answer carries the identity of the asker, so that a misdelivered byte shows.
+ */
+export type Verb =
+  | "select"
+  | "insert"
+  | "fail"
+  | "begin"
+  | "commit"
+  | "rollback"
+  | "set"
+  | "show"
+  | "copyIn"
+  | "copyOut"
+  | "discard"
+  | "deallocate"
+  | "empty"
+  | "unknown";
+
+export interface Statement {
+  readonly verb: Verb;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly pauseMs: number;
+  /** After how many rows a rest, and how long; 0 = none. */
+  readonly streamEvery: number;
+  readonly streamMs: number;
+  readonly notice: boolean;
+  /** At which CopyData it fails; 0 = never, -1 = before the copy begins. */
+  readonly failAt: number;
+  /** For SET and SHOW. */
+  readonly name: string;
+  readonly value: string;
+  /** "c7:12", or null when a parameter says it or nobody does. */
+  readonly identity: string | null;
+  readonly takesParameter: boolean;
+}
+
+const VERBS: readonly (readonly [RegExp, Verb])[] = [
+  [/^(SELECT|select)\b/, "select"],
+  [/^INSERT\b/, "insert"],
+  [/^FAIL\b/, "fail"],
+  [/^BEGIN\b/, "begin"],
+  [/^COMMIT\b/, "commit"],
+  [/^ROLLBACK\b/, "rollback"],
+  [/^SET\b/i, "set"],
+  [/^SHOW\b/, "show"],
+  [/^COPY t FROM STDIN\b/, "copyIn"],
+  [/^COPY t TO STDOUT\b/, "copyOut"],
+  [/^DISCARD ALL\b/i, "discard"],
+  [/^DEALLOCATE ALL\b/i, "deallocate"],
+];
+
+/** The statements of a text, in order. A text without any is one empty statement. */
+export function parseStatements(text: string): Statement[] {
+  // Values of SET may hold anything but a semicolon.
+  const parts = text.split(";").filter((part, at) => part.trim() !== "" || at === 0);
+  return parts.map((part) => parseStatement(part.trim()));
+}
+
+function parseStatement(text: string): Statement {
+  const identity = /\/\*(c\d+:\d+)\*\//.exec(text)?.[1] ?? null;
+  const words = text.replace(/\/\*.*?\*\//g, "").trim();
+  let verb: Verb = words === "" ? "empty" : "unknown";
+  for (const [pattern, name] of VERBS) {
+    if (!pattern.test(words)) continue;
+    verb = name;
+    break;
+  }
+  const rows = /rows\((\d+),(\d+)\)/.exec(words);
+  const stream = /stream\((\d+),(\d+)\)/.exec(words);
+  const set = verb === "set" ? /^SET (?:SESSION )?"?(\w+)"?\s*(?:=|TO)\s*'(.*)'/i.exec(words) : null;
+  return {
+    verb,
+    rows: Number(rows?.[1] ?? 1),
+    bytes: Number(rows?.[2] ?? 16),
+    pauseMs: Number(/pause\((\d+)\)/.exec(words)?.[1] ?? 0),
+    streamEvery: Number(stream?.[1] ?? 0),
+    streamMs: Number(stream?.[2] ?? 0),
+    notice: words.includes("notice"),
+    failAt: words.includes("refused") ? -1 : Number(/fail\((\d+)\)/.exec(words)?.[1] ?? 0),
+    name: verb === "show" ? (words.split(/\s+/)[1] ?? "") : (set?.[1] ?? ""),
+    value: (set?.[2] ?? "").replaceAll("''", "'"),
+    identity,
+    takesParameter: words.includes("$1"),
+  };
+}
+
+/** Which client an identity belongs to, and its serial number. */
+export function identityParts(identity: string): { readonly client: number; readonly serial: number } {
+  const colon = identity.indexOf(":");
+  return { client: Number(identity.slice(1, colon)), serial: Number(identity.slice(colon + 1)) };
+}
