@@ -21,7 +21,7 @@ export function readEnvironment(root: string, programs: Programs): Environment {
   return {
     date: new Date().toISOString(),
     commit: git(root, ["rev-parse", "--short=12", "HEAD"]) ?? "unknown",
-    dirty: git(root, ["status", "--porcelain", "--untracked-files=no"]) !== "",
+    dirty: (git(root, ["status", "--porcelain", "--untracked-files=no"]) ?? "") !== "",
     processor: processors[0]?.model ?? "unknown",
     processors: processors.length,
     memoryMb: Math.round(totalmem() / 1e6),

@@ -8,7 +8,7 @@
 import { type BenchOptions, type Protocol, SeatName } from "./options.ts";
 import { runLoad } from "./pgbench-run.ts";
 import type { Processes } from "./processes.ts";
-import { failureOf, labelOf, type LoadCase, type LoadSeatRounds, type SeatKey } from "./bench-results.ts";
+import { failureOf, isFailure, labelOf, type LoadCase, type LoadSeatRounds, type SeatKey } from "./bench-results.ts";
 import type { Seat, SeatMaker } from "./seats.ts";
 
 /** A runtime compiles what runs often during its first seconds; what is of interest here is how it runs for days. */
@@ -41,7 +41,7 @@ export function seatsOfCase(options: BenchOptions, clients: number): SeatKey[] {
   return keys;
 }
 
-/** Runs one case over all its rounds. A seat that fails keeps its place, with the reason; the others go on. */
+/** Runs one case over all its rounds. A seat that fails is stopped and keeps its place, with the reason; the others go on. */
 export async function runLoadCase(
   tools: LoadTools,
   specification: LoadSpecification,
@@ -56,7 +56,13 @@ export async function runLoadCase(
         const at = (place + round) % rows.length;
         const row = rows[at] as LoadSeatRounds;
         const seat = started[at] ?? null;
-        if (seat !== null) row.rounds.push(await runOnce(tools, specification, row, seat, round));
+        if (seat === null) continue;
+        const result = await runOnce(tools, specification, row, seat, round);
+        row.rounds.push(result);
+        if (!isFailure(result)) continue;
+        // Not run again: a pooler that hangs would cost half a minute each time, and its numbers be of a sick process.
+        started[at] = null;
+        await seat.stop();
       }
     }
   } finally {

@@ -5,7 +5,7 @@
  * half-empty table is not taken for a whole one; a target that was missed is a result and no error.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { constants } from "node:os";
 import { endWithLauncher } from "../src/demo/lifeline.ts";
 import { type BenchResults, type Environment, isFailure } from "./bench-results.ts";
@@ -38,7 +38,7 @@ async function main(chosen: BenchOptions): Promise<void> {
   try {
     say("making and filling a PostgreSQL cluster");
     const postgres = await startPostgres(processes, programs, Math.max(...chosen.clientCounts), chosen.unixSockets);
-    const pgcarpool = resolve(chosen.pgcarpoolPath ?? join(root, "bin", "pgcarpool"));
+    const pgcarpool = chosen.pgcarpoolPath ?? join(root, "bin", "pgcarpool");
     const seats = new SeatMaker(processes, postgres, chosen, programs, pgcarpool);
     const tools: LoadTools = { processes, seats, pgbench: programs.pgbench, options: chosen, say };
     const results = await runParts(tools, emptyResults(environment, chosen));

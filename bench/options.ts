@@ -5,6 +5,8 @@
  * ends in 15 to 20 minutes and `--quick` in about two.
  */
 
+import { resolve } from "node:path";
+
 export const SeatName = { direct: "direct", pgbouncer: "pgbouncer", node: "node", bun: "bun" } as const;
 export type SeatName = (typeof SeatName)[keyof typeof SeatName];
 
@@ -120,6 +122,10 @@ export function parseOptions(
     return values[0] ?? otherwise;
   };
 
+  // npm runs scripts in the project's folder and leaves the caller's here.
+  const path = (text: string | undefined): string | null =>
+    text === undefined || text === "" ? null : resolve(environment["INIT_CWD"] ?? ".", text);
+
   const options: BenchOptions = {
     quick,
     parts: names("--only", Object.values(Part), Object.values(Part)),
@@ -136,9 +142,9 @@ export function parseOptions(
     copyRounds: quick ? 1 : 2,
     stopSeconds: number("--stop-seconds", quick ? 2 : 10),
     unixSockets: flags.has("--unix"),
-    pgbouncerPath: given.get("--pgbouncer") ?? (environment["PGBOUNCER"] || null),
-    pgcarpoolPath: given.get("--pgcarpool") ?? null,
-    postgresFolder: given.get("--postgres") ?? null,
+    pgbouncerPath: path(given.get("--pgbouncer") ?? environment["PGBOUNCER"]),
+    pgcarpoolPath: path(given.get("--pgcarpool")),
+    postgresFolder: path(given.get("--postgres")),
     save: flags.has("--save"),
     help: flags.has("--help") || flags.has("-h"),
   };

@@ -54,6 +54,8 @@ const SAMPLING_RATE = 0.1;
  * its own timer's signal, SIGALRM, as soon as the last report is in: it then ends as if the time were over.
  */
 const TIME_TO_SPARE_SECONDS = 5;
+/** For connecting and for the last answers. After that somebody does not answer, and the run is ended. */
+const PATIENCE_SECONDS = 30;
 
 /** Runs pgbench once. Throws when pgbench, or the pooler, fails in any way: a run with errors is no measurement. */
 export async function runLoad(processes: Processes, seat: Seat, request: LoadRequest): Promise<LoadResult> {
@@ -89,7 +91,9 @@ async function runLogged(
       }
     },
   });
-  const end = await running.ended;
+  const late = setTimeout(() => void processes.stop(running), (reports + PATIENCE_SECONDS) * 1000);
+  const end = await running.ended.finally(() => clearTimeout(late));
+  if (end.signal !== null) throw new Error(`no end after ${reports + PATIENCE_SECONDS} s ${lastLine(stderr)}`.trim());
   const trouble = findTrouble(stdout, stderr);
   if (trouble !== null) throw new Error(trouble);
   if (end.code !== 0) throw new Error(`${describeEnd(running)} ${stderr.trim()}`.trim());
@@ -124,6 +128,10 @@ async function runLogged(
     transactions: Math.round(window.transactions),
     sampledLatencies: latencies.length,
   };
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
 }
 
 function takeReading(line: ProgressLine, pid: number | null): Reading {

@@ -30,6 +30,8 @@ const EMPTY = Buffer.alloc(0);
 const TYPE_ERROR = 0x45;
 const TYPE_READY = 0x5a;
 const DEADLINE_MS = 60_000;
+/** How long the other side may take to close after our goodbye. */
+const CLOSE_DEADLINE_MS = 5_000;
 
 interface Pending {
   resolve(): void;
@@ -81,6 +83,7 @@ export class WireClient {
     let tail: Buffer = Buffer.alloc(0);
     return new Promise((resolve, reject) => {
       this.#pending = { resolve: () => {}, reject };
+      socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error(`no byte for ${DEADLINE_MS / 1000} s`)));
       socket.on("data", (chunk: Buffer) => {
         hash.update(chunk);
         bytes += chunk.length;
@@ -101,7 +104,11 @@ export class WireClient {
   close(): Promise<void> {
     if (this.socket.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
-      this.socket.once("close", () => resolve());
+      const late = setTimeout(() => this.socket.destroy(), CLOSE_DEADLINE_MS);
+      this.socket.once("close", () => {
+        clearTimeout(late);
+        resolve();
+      });
       this.socket.end(Buffer.from([0x58, 0, 0, 0, 4])); // Terminate
       this.socket.resume();
     });

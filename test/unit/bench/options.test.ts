@@ -29,6 +29,7 @@ describe("parseOptions", () => {
   test("an option beats the environment", () => {
     expect(parseOptions([], { PGBOUNCER: "/a" }).options.pgbouncerPath).toBe("/a");
     expect(parseOptions(["--pgbouncer", "/b"], { PGBOUNCER: "/a" }).options.pgbouncerPath).toBe("/b");
+    expect(parseOptions(["--pgbouncer=x/y"], { INIT_CWD: "/home" }).options.pgbouncerPath).toBe("/home/x/y");
     expect(parseOptions([], { PGBOUNCER: "" }).options.pgbouncerPath).toBeNull();
   });
 
