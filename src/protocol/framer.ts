@@ -151,6 +151,11 @@ export class Framer {
     this.#wanted = this.size;
   }
 
+  /** Offers the message again when `bytes` of it, or all of it, are there: to look at its beginning and stream the rest. */
+  holdFor(bytes: number): void {
+    this.#wanted = bytes < this.size ? bytes : this.size;
+  }
+
   /** Ends the holding: `next` offers what there is of the message, to be streamed. */
   unhold(): void {
     this.#wanted = HEADER_BYTES;

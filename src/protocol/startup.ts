@@ -14,7 +14,7 @@
 
 import { ProtocolError } from "./protocol-error.ts";
 import { MessageReader } from "./reader.ts";
-import { RequestCode, STARTUP_BYTES_MAX } from "./startup-messages.ts";
+import { RequestCode } from "./startup-messages.ts";
 
 /** What the pooler itself speaks; a newer minor version is answered with NegotiateProtocolVersion of this. */
 export const PROTOCOL_3_0 = 0x30000;
@@ -82,7 +82,8 @@ export function readStartupPacket(buf: Uint8Array, start: number, received: numb
   const header = new MessageReader(buf, start, start + LENGTH_BYTES_MIN);
   const size = header.int32();
   const code = header.uint32();
-  if (size < LENGTH_BYTES_MIN || size > STARTUP_BYTES_MAX) return badHeader(buf, start, end);
+  // With two leading zero bytes it is no more than 65535.
+  if (size < LENGTH_BYTES_MIN) return badHeader(buf, start, end);
 
   if (code === RequestCode.Ssl || code === RequestCode.GssEnc) {
     if (size !== LENGTH_BYTES_MIN) return badHeader(buf, start, end);

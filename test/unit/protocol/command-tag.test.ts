@@ -31,6 +31,11 @@ describe("command tags", () => {
     expect(has("ROLLBACK PREPARED", makeCommandTag("ROLLBACK"))).toBe(false);
   });
 
+  test("bytes behind the tag's zero byte make it another message", () => {
+    const message = Uint8Array.from([...commandComplete("DISCARD ALL"), 0]);
+    expect(hasCommandTag(message, 0, message.length, DISCARD_ALL)).toBe(false);
+  });
+
   test("a message cut off by the memory's end is no match and no fault", () => {
     const message = commandComplete("DISCARD ALL");
     expect(hasCommandTag(message.subarray(0, 12), 0, message.length, DISCARD_ALL)).toBe(false);

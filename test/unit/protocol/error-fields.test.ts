@@ -41,7 +41,7 @@ describe("error fields", () => {
     ["a letter without text", "SERROR\0M", { severity: "ERROR", message: "" }],
     ["unknown letters", "SERROR\0?x\0Fa.c\0L1\0Mm\0\0", { severity: "ERROR", message: "m" }],
     ["a letter twice", "Ma\0Mb\0\0", { message: "a" }],
-    ["fields behind the terminator", "Ma\0\0Hx\0\0", { message: "a" }],
+    ["fields behind the terminator", "Ma\0\0\0Hx\0\0", { message: "a" }],
   ])("%s", (_name, content, fields) => {
     expect(read(raw(content))).toEqual({ ...NOTHING, ...fields });
   });
@@ -55,6 +55,15 @@ describe("error fields", () => {
     expect(read(errorResponse({ severity: "ERROR", code: "08P01", message: "a\0b", hint: "\0" }))).toMatchObject({
       message: "a",
       hint: "",
+    });
+  });
+
+  test("a size that is more than there is", () => {
+    const message = raw("SERROR\0Mterminating");
+    expect(readErrorFields(message.subarray(0, 14), 0, message.length)).toEqual({
+      ...NOTHING,
+      severity: "ERROR",
+      message: "t",
     });
   });
 

@@ -51,6 +51,14 @@ describe("options", () => {
     expect(parseOptions(options)).toEqual({ settings, error: UNSUPPORTED });
   });
 
+  test.each(["\t", "\n", "\v", "\f", "\r"])("%j ends a value, and is no blank between options", (space) => {
+    expect(parseOptions(`-c a=b${space}-c c=d`)).toEqual({ settings: [["a", "b"]], error: UNSUPPORTED });
+  });
+
+  test("a space of Unicode is a letter", () => {
+    expect(parseOptions("-c a=b\u00a0c")).toEqual({ settings: [["a", "b\u00a0c"]], error: null });
+  });
+
   test("what is escaped comes back", () => {
     const word = fc.string({ unit: "binary", minLength: 1 });
     const escape = (text: string) => text.replace(/[\s\\]/gu, "\\$&");
