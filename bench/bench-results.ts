@@ -57,6 +57,8 @@ export interface StoppedReaderResult {
   readonly beforeKb: number;
   /** The most that was seen while it stood. */
   readonly standingKb: number;
+  /** Bytes in I/O buffers by the pooler's own account while it stood; null when its console does not say. */
+  readonly heldBytes: number | null;
   /** The highest of the process from its start to the end of the copy. */
   readonly peakKb: number;
   /** The process before the copy. */

@@ -86,11 +86,20 @@ function printStopped(results: BenchResults): string {
       formatMegabytes(result.baseKb),
       formatMegabytes(result.beforeKb),
       formatMegabytes(result.standingKb - result.beforeKb),
+      formatMegabytes(result.heldBytes === null ? null : result.heldBytes / 1024),
       formatMegabytes(result.peakKb),
       result.intact ? "yes" : "NO",
     ];
   });
-  const head = ["seat", "base MB", "when it stops, MB", "growth while standing, MB", "peak MB", "byte for byte"];
+  const head = [
+    "seat",
+    "base MB",
+    "when it stops, MB",
+    "growth while standing, MB",
+    "own account, MB",
+    "peak MB",
+    "byte for byte",
+  ];
   return withFailures(markdownTable(head, cells), singleFailures(results.stopped));
 }
 

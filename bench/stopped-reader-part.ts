@@ -3,7 +3,8 @@
  *
  * The reader takes a twentieth of the answer, reads nothing for some seconds, and then takes the rest, which must be what
  * PostgreSQL sent. Memory of the pooler is watched while it stands. The kernel's socket buffers fill first, some
- * megabytes on each side; they are not in a process's resident memory.
+ * megabytes on each side; they are not in a process's resident memory. The pooler's own account of what it holds is the
+ * row iobuf_cache of SHOW MEM (bytes of one times how many are in use).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { failureOf, labelOf, type SeatResult, type StoppedReaderResult } from "./bench-results.ts";
@@ -11,9 +12,10 @@ import { copyStatement } from "./copy-part.ts";
 import type { LoadTools } from "./load-part.ts";
 import { SeatName } from "./options.ts";
 import { readMemory } from "./proc-reader.ts";
-import { type CopyDigest, WireClient } from "./wire-client.ts";
+import { type Address, type CopyDigest, WireClient } from "./wire-client.ts";
 
 const POOL_SIZE = 4;
+const CONSOLE_DATABASE = "pgbouncer";
 const LOOK_EVERY_MS = 100;
 const STOP_AFTER_FRACTION = 0.05;
 
@@ -48,17 +50,18 @@ async function measureStopped(tools: LoadTools, name: SeatName, expected: CopyDi
     const digest = await client.copyOut(copyStatement(tools.options.copyMegabytes), (total) => {
       if (stop.standing !== null || total < expected.bytes * STOP_AFTER_FRACTION) return;
       client.socket.pause();
-      stop.standing = watch(pid, tools.options.stopSeconds).finally(() => void client.socket.resume());
+      stop.standing = watch(pid, seat.address, tools.options.stopSeconds).finally(() => void client.socket.resume());
       stop.standing.catch(() => {}); // reported below; the copy fails as well
     });
     if (stop.standing === null) throw new Error("the copy ended before the reader stopped");
-    const { beforeKb, standingKb } = await stop.standing;
+    const { beforeKb, standingKb, heldBytes } = await stop.standing;
     await client.close();
     return {
       bytes: digest.bytes,
       intact: digest.bytes === expected.bytes && digest.sha256 === expected.sha256,
       beforeKb,
       standingKb,
+      heldBytes,
       peakKb: readMemory(pid).peakKb,
       baseKb,
     };
@@ -70,9 +73,10 @@ async function measureStopped(tools: LoadTools, name: SeatName, expected: CopyDi
 interface Standing {
   readonly beforeKb: number;
   readonly standingKb: number;
+  readonly heldBytes: number | null;
 }
 
-async function watch(pid: number, seconds: number): Promise<Standing> {
+async function watch(pid: number, address: Address, seconds: number): Promise<Standing> {
   const beforeKb = readMemory(pid).rssKb;
   let standingKb = beforeKb;
   const untilMs = performance.now() + seconds * 1000;
@@ -80,5 +84,18 @@ async function watch(pid: number, seconds: number): Promise<Standing> {
     await sleep(LOOK_EVERY_MS);
     standingKb = Math.max(standingKb, readMemory(pid).rssKb);
   }
-  return { beforeKb, standingKb };
+  return { beforeKb, standingKb, heldBytes: await askHeldBytes(address) };
+}
+
+/** Null when the console cannot be asked: the memory was measured all the same. */
+async function askHeldBytes(address: Address): Promise<number | null> {
+  try {
+    const client = await WireClient.open(address, CONSOLE_DATABASE);
+    const rows = await client.rows("show mem");
+    await client.close();
+    const [, size, used] = rows.find(([name]) => name === "iobuf_cache") ?? [];
+    return size === undefined || used === undefined ? null : Number(size) * Number(used);
+  } catch {
+    return null;
+  }
 }

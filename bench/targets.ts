@@ -33,6 +33,7 @@ const IDLE_CLIENTS = 5000;
 const COPY_MEGABYTES = 1000;
 const STOP_SECONDS = 10;
 const STANDING_GROWTH_KB_MAX = 16 * 1024;
+const HELD_BYTES_MAX = 1024 * 1024;
 const PEAK_KB_MAX = 96 * 1024;
 const COPY_CPU_RATIO_MAX = 1;
 
@@ -100,7 +101,7 @@ function checkStopped(results: BenchResults, { seat, label }: RuntimeLimits): Ta
   if (result === undefined || isFailure(result)) return [];
   if (copyMegabytes < COPY_MEGABYTES || stopSeconds < STOP_SECONDS) return [];
   const growthKb = result.standingKb - result.beforeKb;
-  return [
+  const checks: TargetCheck[] = [
     {
       text: `${label}: growth while the reader stands`,
       value: `${formatMegabytes(growthKb)} MB`,
@@ -120,4 +121,13 @@ function checkStopped(results: BenchResults, { seat, label }: RuntimeLimits): Ta
       reached: result.intact,
     },
   ];
+  if (result.heldBytes !== null) {
+    checks.push({
+      text: `${label}: held while the reader stands, own account`,
+      value: `${formatMegabytes(result.heldBytes / 1024)} MB`,
+      limit: "1 MB",
+      reached: result.heldBytes <= HELD_BYTES_MAX,
+    });
+  }
+  return checks;
 }

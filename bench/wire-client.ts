@@ -28,6 +28,7 @@ export interface CopyDigest {
 const READY_IDLE = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]); // ReadyForQuery, idle
 const EMPTY = Buffer.alloc(0);
 const TYPE_ERROR = 0x45;
+const TYPE_ROW = 0x44;
 const TYPE_READY = 0x5a;
 const DEADLINE_MS = 60_000;
 /** How long the other side may take to close after our goodbye. */
@@ -43,13 +44,14 @@ export class WireClient {
   #pending: Pending | null = null;
   #failure: Error | null = null;
   #received: Buffer = EMPTY;
+  #onRow: ((body: Buffer) => void) | null = null;
 
   private constructor(socket: Socket) {
     this.socket = socket;
   }
 
   /** Connects and logs in. Rejects with what the server said, or when it says nothing for a minute. */
-  static async open(address: Address): Promise<WireClient> {
+  static async open(address: Address, database: string = BENCH_DATABASE): Promise<WireClient> {
     const socket =
       address.socketFolder === null
         ? connect({ host: address.host, port: address.port, noDelay: true })
@@ -59,7 +61,7 @@ export class WireClient {
     socket.on("close", () => client.#fail(new Error("the connection was closed")));
     socket.on("data", client.#onData);
     const ready = client.#nextReady();
-    socket.write(startupMessage());
+    socket.write(startupMessage(database));
     await ready;
     return client;
   }
@@ -69,6 +71,18 @@ export class WireClient {
     const ready = this.#nextReady();
     this.socket.write(queryMessage(sql));
     return ready;
+  }
+
+  /** Runs a query and returns the columns of each row as text. Rejects with the first error the server reports. */
+  async rows(sql: string): Promise<(string | null)[][]> {
+    const rows: (string | null)[][] = [];
+    this.#onRow = (body) => rows.push(parseDataRow(body));
+    try {
+      await this.query(sql);
+    } finally {
+      this.#onRow = null;
+    }
+    return rows;
   }
 
   /**
@@ -144,6 +158,8 @@ export class WireClient {
       const type = data[0];
       if (type === TYPE_ERROR) {
         this.#fail(new Error(errorText(data.subarray(5, size))));
+      } else if (type === TYPE_ROW) {
+        this.#onRow?.(data.subarray(5, size));
       } else if (type === TYPE_READY) {
         const pending = this.#pending;
         this.#pending = null;
@@ -156,8 +172,8 @@ export class WireClient {
   };
 }
 
-function startupMessage(): Buffer {
-  const body = Buffer.from(`user\0${BENCH_USER}\0database\0${BENCH_DATABASE}\0\0`, "latin1");
+function startupMessage(database: string): Buffer {
+  const body = Buffer.from(`user\0${BENCH_USER}\0database\0${database}\0\0`, "latin1");
   const head = Buffer.alloc(8);
   head.writeInt32BE(8 + body.length, 0);
   head.writeInt32BE(3 << 16, 4); // protocol 3.0
@@ -170,6 +186,19 @@ function queryMessage(sql: string): Buffer {
   head[0] = 0x51; // Query
   head.writeInt32BE(4 + body.length, 1);
   return Buffer.concat([head, body]);
+}
+
+/** The columns of a DataRow's body, in text format. */
+export function parseDataRow(body: Buffer): (string | null)[] {
+  const columns: (string | null)[] = [];
+  let at = 2;
+  for (let left = body.readInt16BE(0); left > 0; left--) {
+    const length = body.readInt32BE(at);
+    at += 4;
+    columns.push(length < 0 ? null : body.toString("utf8", at, at + length));
+    if (length > 0) at += length;
+  }
+  return columns;
 }
 
 /** "SEVERITY: message (SQLSTATE)" of an ErrorResponse's body. */
