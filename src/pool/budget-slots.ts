@@ -36,6 +36,12 @@ export class BudgetSlots implements SlotSource, BudgetMember {
     return true;
   }
 
+  /** Somebody stands in line for one of its budgets. */
+  get #hasLine(): boolean {
+    for (const budget of this.#budgets) if (budget.waiting.size > 0) return true;
+    return false;
+  }
+
   join(asker: SlotAsker): void {
     invariant(this.#asker === null, "each pool needs slots of its own");
     this.#asker = asker;
@@ -49,8 +55,8 @@ export class BudgetSlots implements SlotSource, BudgetMember {
   }
 
   request(asker: SlotAsker, request: SlotRequest): Slot | null {
-    if (request !== SlotRequest.queue && this.hasRoom) return this.#take(asker);
-    if (request === SlotRequest.attempt) return null;
+    if (request === SlotRequest.attempt) return this.hasRoom && !this.#hasLine ? this.#take(asker) : null;
+    if (request === SlotRequest.wait && this.hasRoom) return this.#take(asker);
     if (!this.#waiting) {
       this.#waiting = true;
       for (const budget of this.#budgets) budget.waiting.add(this);

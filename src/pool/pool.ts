@@ -82,9 +82,10 @@ export class Pool<S extends PoolServer<S>, W> {
   acquire(waiting: Waiting<W>, now: number): S | null {
     this.#now = now;
     if (this.waiters.length === 0 && !this.#paused && !waiting.queued) {
-      const server = this.#takeIdle(now);
-      if (server !== null) return server;
+      const server = this.#nextIdle();
+      if (server !== null && isUsable(server)) return this.#take(server, now);
     }
+    // Queued before any callback, so that nobody who asks in one comes first.
     this.waiters.push(waiting, now);
     if (this.#deciding) {
       this.#changed = true;
@@ -93,9 +94,10 @@ export class Pool<S extends PoolServer<S>, W> {
     this.#decide(now, false);
     // There is an idle one now if a used server needed no check after all, or if the host has answered at once.
     if (this.#paused || !this.waiters.isFirst(waiting)) return null;
-    const server = this.#takeIdle(now);
-    if (server !== null) this.waiters.remove(waiting);
-    return server;
+    const server = this.#nextIdle();
+    if (server === null || !isUsable(server)) return null;
+    this.waiters.remove(waiting);
+    return this.#take(server, now);
   }
 
   /** A client gives up waiting: timed out, cancelled, gone. No effect when it does not wait (it has been served). */
@@ -319,24 +321,19 @@ export class Pool<S extends PoolServer<S>, W> {
     else this.servers.move(server.place, ServerState.idle, now);
   }
 
-  /** Takes the idle server that is next by the policy and makes it active; closes those that must not be used. Null when there is none. */
-  #takeIdle(now: number): S | null {
-    const { servers } = this;
-    for (;;) {
-      const server = this.policy.roundRobin ? servers.oldest(ServerState.idle) : servers.newest(ServerState.idle);
-      if (server === null) return null;
-      if (this.#closeUnusable(server)) continue;
-      servers.move(server.place, ServerState.active, now);
-      server.usedAt = now;
-      return server;
-    }
+  #nextIdle(): S | null {
+    return this.policy.roundRobin ? this.servers.oldest(ServerState.idle) : this.servers.newest(ServerState.idle);
   }
 
-  /** True when a free server that was picked must not be used; then it has been told to close. */
-  #closeUnusable(server: S): boolean {
-    if (!server.closeNeeded && !server.dirty) return false;
+  #take(server: S, now: number): S {
+    this.servers.move(server.place, ServerState.active, now);
+    server.usedAt = now;
+    return server;
+  }
+
+  /** A free server was picked and must not be used. */
+  #closeUnusable(server: S): void {
     this.#supply.retire(server, server.closeNeeded ? "obsolete connection" : "idle server got dirty");
-    return true;
   }
 
   /** Something has changed: serves who can be served and gets servers for the others. Does not nest. */
@@ -353,7 +350,7 @@ export class Pool<S extends PoolServer<S>, W> {
     try {
       do {
         this.#changed = false;
-        if (mayServe) this.#serve(now);
+        this.#serve(now, mayServe);
         this.#provide(now);
       } while (this.#changed);
     } finally {
@@ -361,17 +358,19 @@ export class Pool<S extends PoolServer<S>, W> {
     }
   }
 
-  #serve(now: number): void {
+  /** Gives idle servers to those who wait. Without `mayServe` it stops at the first that could be given out. */
+  #serve(now: number, mayServe: boolean): void {
     while (this.waiters.length > 0 && !this.#paused) {
-      const server = this.#takeIdle(now);
+      const server = this.#nextIdle();
       if (server === null) return;
-      const waiter = this.waiters.shift();
-      if (waiter === null) {
-        // Closing an unusable server on the way has made the last waiter leave.
-        this.servers.move(server.place, ServerState.idle, now);
-        return;
+      if (!isUsable(server)) {
+        this.#closeUnusable(server);
+        continue;
       }
-      this.#host.serve(waiter, server);
+      if (!mayServe) return;
+      const waiter = this.waiters.shift();
+      invariant(waiter !== null, "a queue that is not empty has a first member");
+      this.#host.serve(waiter, this.#take(server, now));
     }
   }
 
@@ -389,8 +388,8 @@ export class Pool<S extends PoolServer<S>, W> {
 
   #recheck(server: S, now: number): void {
     const { policy } = this;
-    if (this.#closeUnusable(server)) return;
-    if (policy.checks && now - server.usedAt >= policy.checkDelayMs) {
+    if (!isUsable(server)) this.#closeUnusable(server);
+    else if (policy.checks && now - server.usedAt >= policy.checkDelayMs) {
       this.servers.move(server.place, ServerState.tested, now);
       this.#host.check(server);
     } else {
@@ -411,6 +410,11 @@ export class Pool<S extends PoolServer<S>, W> {
 function isClients<S extends PoolServer<S>>(server: S): boolean {
   const { state } = server.place;
   return state === ServerState.active || state === ServerState.beingCanceled;
+}
+
+/** It may be given to another client. */
+function isUsable<S extends PoolServer<S>>(server: S): boolean {
+  return !server.closeNeeded && !server.dirty;
 }
 
 function refuse<S extends PoolServer<S>>(server: S, event: string): never {

@@ -81,7 +81,7 @@ export const SlotRequest = {
   wait: "wait",
   /** The answer comes by `granted`, when a slot is given back; nothing is evicted. */
   queue: "queue",
-  /** Now or never, and nothing is evicted. */
+  /** Now or never; nothing is evicted, and nothing is taken that others stand in line for. */
   attempt: "attempt",
 } as const;
 
