@@ -229,9 +229,11 @@ describe("bad messages", () => {
     expect(await machine.receive(printPassword(utf8("foo")))).toMatchObject({ kind: "fail" });
   });
 
-  it("takes the longest password", async () => {
+  it("takes the longest password, and not one byte more", async () => {
     const longest = "x".repeat(65_530);
     expect((await play(login("plain", new StoredSecret(longest)), longest)).last.kind).toBe("ok");
+    const longer = `${longest}x`;
+    expect((await play(login("plain", new StoredSecret(longer)), longer)).last.kind).toBe("fail");
   });
 
   it("refuses every message that was not asked for", async () => {
