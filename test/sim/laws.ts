@@ -66,9 +66,11 @@ function checkConnections({ world, kind, scenario, serverPort, postgres }: LawCo
 
 /** Checked when all clients are gone and the engine had time to come to rest. */
 export function checkRest(context: LawContext): void {
-  const { world, postgres, engine, serverPort } = context;
+  const { world, postgres, engine, serverPort, kind } = context;
   for (const end of world.network.inUse("engine")) {
-    if (end.remote.port !== serverPort) {
+    if (end.remote.port === serverPort) {
+      if (!kind.pools) world.chronicle.violate(`connection ${end.id} to the server has lost its client and is still open`);
+    } else {
       world.chronicle.violate(`connection ${end.id} of a client that has gone is still open in the engine`);
     }
   }

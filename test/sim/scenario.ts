@@ -33,7 +33,7 @@ export interface Scenario {
 
 export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const calm = random.chance(0.5);
-  const large = random.chance(0.04);
+  const large = random.chance(0.08);
   const users = random.chance(0.3) ? ["alice", "bob"] : ["alice"];
   const modes: readonly SimPoolMode[] = kind.pools
     ? ["transaction", "transaction", "transaction", "session", "statement"]
@@ -56,7 +56,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       latencyMaxMs: random.pick([0.1, 1, 5, 30]),
       cutChance: random.pick([0, 0.1, 0.5, 0.95]),
       partialWriteChance: random.pick([0, 0.1, 0.5]),
-      windowsBytes: random.pick([[65_536], [262_144, 65_536], [64, 1000, 16_384, 65_536], large ? [65_536] : [16, 100]]),
+      windowsBytes: random.pick([[65_536], [262_144, 16_384], [64, 1000, 16_384], large ? [16_384] : [16, 100]]),
     },
     turnMaxMs: random.pick([0, 0.5, 2]),
     server: {
@@ -115,7 +115,7 @@ function drawClients(random: Random, kind: EngineKind, blocks: boolean, large: b
       setting: weight() / 2,
       discard: weight() / 3,
       cancel: weight() / 2,
-      slowRead: weight() / 2,
+      slowRead: large ? 3 : weight() / 2,
       think: weight(),
     },
     endings: {
@@ -127,8 +127,8 @@ function drawClients(random: Random, kind: EngineKind, blocks: boolean, large: b
     },
     failChance: random.pick([0, 0.05, 0.3]),
     noticeChance: random.pick([0, 0.2]),
-    thinkMaxMs: random.pick([1, 30, 300]),
-    rowsMax: random.pick([3, 20, large ? 300 : 40]),
+    thinkMaxMs: large ? 300 : random.pick([1, 30, 300]),
+    rowsMax: large ? 300 : random.pick([3, 20, 40]),
     rowBytesMax: large ? 16_000 : random.pick([20, 100, 2000]),
     pauseMaxMs: random.pick([2, 30, 200]),
     dribbleChance: random.pick([0, 0.1, 0.6]),

@@ -120,7 +120,7 @@ export class SimConnection implements Connection {
   write(bytes: Uint8Array): number {
     if (this.#ended || this.#destroyed || this.#closed) return 0;
     this.writtenBytes += bytes.length;
-    if (this.firstBytes === null && bytes.length > 0) this.firstBytes = bytes.slice(0, 16);
+    if (this.firstBytes === null && bytes.length > 0) this.firstBytes = new Uint8Array(bytes.subarray(0, 16));
     if (!this.#opened) {
       this.#hold(bytes);
       return this.#heldBytes;
@@ -132,8 +132,8 @@ export class SimConnection implements Connection {
     const random = this.#host.random;
     let taken = Math.min(bytes.length, this.#room());
     if (taken > 0 && random.chance(this.temper.partialWriteChance)) taken = random.below(taken + 1);
-    // A copy: what the kernel has taken is the caller's memory again, and the caller may scribble over it.
-    if (taken > 0) this.#give(bytes.slice(0, taken));
+    // A copy (`slice` of a Buffer is none): what the kernel has taken is the caller's memory again, to scribble over.
+    if (taken > 0) this.#give(new Uint8Array(bytes.subarray(0, taken)));
     if (taken < bytes.length) {
       this.#hold(bytes.subarray(taken));
       this.#planRefill();
@@ -256,7 +256,7 @@ export class SimConnection implements Connection {
     while (room > 0 && this.#heldBytes > 0) {
       const first = this.#held[0] as Uint8Array;
       const taken = Math.min(room, first.length);
-      this.#give(first.slice(0, taken));
+      this.#give(new Uint8Array(first.subarray(0, taken)));
       if (taken === first.length) this.#held.shift();
       else this.#held[0] = first.subarray(taken);
       this.#heldBytes -= taken;

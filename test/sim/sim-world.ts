@@ -66,13 +66,9 @@ export class SimWorld implements NetworkHost {
     this.#settled = true;
   }
 
-  /**
-   * Runs one turn. False when nothing is left to happen. Resolves when the promises that hang on the turn's events have
-   * run, so that the next turn finds a settled engine.
-   */
-  async turn(): Promise<boolean> {
+  /** Runs one turn. Resolves when the promises that hang on its events have run: the next turn finds a settled engine. */
+  async turn(): Promise<void> {
     const nextAtMs = this.#queue.nextAtMs;
-    if (nextAtMs === null && this.#tasks.length === 0) return false;
     this.turns++;
     if (this.#tasks.length === 0 && nextAtMs !== null && nextAtMs > this.#nowMs) this.#nowMs = nextAtMs;
     // Sockets seldom become ready alone on a busy machine: what comes within a moment comes in one turn.
@@ -90,14 +86,18 @@ export class SimWorld implements NetworkHost {
       for (const task of tasks) this.#guard("a task after the turn", task);
       await null;
     }
-    return true;
   }
 
   /** Turns until `done()` or until `limitMs` of virtual time have gone by; says whether it is done. */
   async runUntil(done: () => boolean, limitMs: number, afterEach: (() => void) | null): Promise<boolean> {
     const endMs = this.#nowMs + limitMs;
     while (!done()) {
-      if (this.#nowMs > endMs || !(await this.turn())) return done();
+      const nextAtMs = this.#queue.nextAtMs;
+      if (this.#tasks.length === 0 && (nextAtMs === null || nextAtMs > endMs)) {
+        this.#nowMs = Math.max(this.#nowMs, endMs);
+        return false;
+      }
+      await this.turn();
       if (afterEach !== null) afterEach();
     }
     return true;
