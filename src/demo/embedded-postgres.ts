@@ -16,60 +16,12 @@ import type { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type QueryResult } from "pg";
 import { copyCluster } from "./cluster-template.ts";
+import { type EmbeddedPostgresOptions, quoteName, rolesText, settingsText, trustForAll } from "./cluster-settings.ts";
 import { findFreePort } from "./free-port.ts";
-import { findPostgresBinaries, reachableBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
+import { findPostgresBinaries, type PostgresBinaries, reachableBinaries } from "./postgres-binaries.ts";
 import { childrenOf, isRunning, readTextIfThere, signalProcess } from "./processes.ts";
 import { makeTemporaryFolder } from "./temporary-folder.ts";
-import { unprivilegedUser, type UnprivilegedUser } from "./unprivileged-user.ts";
-
-export interface EmbeddedPostgresOptions {
-  /** Lines of postgresql.conf, on top of the fast defaults; values as they are written there, without quotes. */
-  readonly settings?: Readonly<Record<string, string | number>>;
-  /** pg_hba.conf. The superuser's entry by Unix socket is put in front. Default: trust for all. */
-  readonly hba?: string;
-  /** Files in PEM format; given, `ssl` is on. */
-  readonly tls?: { readonly certPath: string; readonly keyPath: string; readonly caPath?: string };
-  /** Roles with LOGIN; `encryption` says how PostgreSQL stores the password, none leaves the role without one. */
-  readonly roles?: readonly EmbeddedRole[];
-  readonly databases?: readonly string[];
-  /** Default: the packaged ones. */
-  readonly binaries?: PostgresBinaries;
-  /** Keep the template for the next start, in node_modules/.cache. Default true. */
-  readonly keepTemplate?: boolean;
-}
-
-export interface EmbeddedRole {
-  readonly name: string;
-  readonly password?: string;
-  readonly encryption?: "md5" | "scram-sha-256";
-  /** More words of CREATE ROLE, such as SUPERUSER. */
-  readonly attributes?: string;
-}
-
-const fastSettings = {
-  fsync: "off",
-  synchronous_commit: "off",
-  full_page_writes: "off",
-  autovacuum: "off",
-  shared_buffers: "32MB",
-  max_connections: 200,
-  wal_level: "logical",
-  max_wal_senders: 5,
-  min_wal_size: "8MB",
-  timezone: "UTC",
-  log_timezone: "UTC",
-  log_connections: "on",
-  log_disconnections: "on",
-  log_line_prefix: "%m [%p] %q%u@%d %a ",
-  listen_addresses: "127.0.0.1",
-};
-
-const trustForAll = [
-  "local all all trust",
-  "host all all 127.0.0.1/32 trust",
-  "local replication all trust",
-  "host replication all 127.0.0.1/32 trust",
-].join("\n");
+import { type UnprivilegedUser, unprivilegedUser } from "./unprivileged-user.ts";
 
 /**
  * $1 is the folder to remove, the rest is PostgreSQL's command. Descriptor 3 is the pipe to us: a line ends the guard's
@@ -135,7 +87,9 @@ export class EmbeddedPostgres {
       cluster.setHba(options.hba ?? trustForAll);
       cluster.#installCertificates();
       await cluster.startAgain();
-      await cluster.#makeRolesAndDatabases();
+      const roles = rolesText(options.roles ?? []);
+      if (roles !== "") await cluster.query(roles);
+      for (const name of options.databases ?? []) await cluster.query(`create database ${quoteName(name)}`);
       return cluster;
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
@@ -316,19 +270,8 @@ export class EmbeddedPostgres {
   }
 
   #writeSettings(port: number): void {
-    const settings: Record<string, string | number> = { ...fastSettings, port };
-    settings["unix_socket_directories"] = this.socketFolder;
-    // Worker processes for reading ahead are no use in a cluster that fits in memory.
-    if (this.binaries.major >= 18) settings["io_method"] = "sync";
-    if (this.#options.tls !== undefined) {
-      settings["ssl"] = "on";
-      settings["ssl_cert_file"] = "server.crt";
-      settings["ssl_key_file"] = "server.key";
-      if (this.#options.tls.caPath !== undefined) settings["ssl_ca_file"] = "root.crt";
-    }
-    Object.assign(settings, this.#options.settings);
-    const lines = Object.entries(settings).map(([key, value]) => `${key} = '${String(value).replaceAll("'", "''")}'`);
-    writeFileSync(join(this.#dataFolder, "postgresql.conf"), `${lines.join("\n")}\n`);
+    const text = settingsText(this.#options, this.binaries.major, port, this.socketFolder);
+    writeFileSync(join(this.#dataFolder, "postgresql.conf"), text);
   }
 
   #installCertificates(): void {
@@ -348,23 +291,4 @@ export class EmbeddedPostgres {
       chmodSync(to, 0o600);
     }
   }
-
-  async #makeRolesAndDatabases(): Promise<void> {
-    const statements: string[] = [];
-    for (const role of this.#options.roles ?? []) {
-      const password = role.password === undefined ? "" : ` password ${quoteLiteral(role.password)}`;
-      statements.push(`set password_encryption = '${role.encryption ?? "scram-sha-256"}'`);
-      statements.push(`create role ${quoteName(role.name)} login ${role.attributes ?? ""}${password}`);
-    }
-    if (statements.length > 0) await this.query(statements.join("; "));
-    for (const database of this.#options.databases ?? []) await this.query(`create database ${quoteName(database)}`);
-  }
-}
-
-function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function quoteLiteral(text: string): string {
-  return ` E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
 }
