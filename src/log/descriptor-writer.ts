@@ -15,13 +15,19 @@ export class DescriptorWriter {
   /** Lines given up, whole or in part. */
   lost = 0;
   readonly #waitCell = new Int32Array(new SharedArrayBuffer(4));
+  readonly #write: (fd: number, bytes: Uint8Array) => number;
+
+  /** `write` writes some of the bytes and returns how many, or throws the system's error. */
+  constructor(write: (fd: number, bytes: Uint8Array) => number = writeSync) {
+    this.#write = write;
+  }
 
   write(fd: number, line: string): void {
     let rest: Uint8Array = Buffer.from(line);
     let waits = 0;
     while (rest.length > 0) {
       try {
-        rest = rest.subarray(writeSync(fd, rest));
+        rest = rest.subarray(this.#write(fd, rest));
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
         if (code === "EINTR") continue;

@@ -76,6 +76,20 @@ describe("a descriptor", () => {
     sink.close();
   });
 
+  test("that takes a few bytes at a time gets the whole line", () => {
+    let taken = "";
+    let turn = 0;
+    const writer = new DescriptorWriter((_fd, bytes) => {
+      const code = [undefined, "EAGAIN", "EINTR"][turn++ % 3];
+      if (code !== undefined) throw Object.assign(new Error(code), { code });
+      taken += Buffer.from(bytes.subarray(0, 3)).toString("latin1");
+      return Math.min(3, bytes.length);
+    });
+    writer.write(2, "a line of some length\n");
+    expect(taken).toBe("a line of some length\n");
+    expect(writer.lost).toBe(0);
+  });
+
   test("that is closed costs the line and no more", () => {
     const writer = new DescriptorWriter();
     writer.write(-1, "x\n");
