@@ -163,6 +163,7 @@ export class BunConnection implements Connection {
       return;
     }
     this.#socket = socket;
+    const endedBefore = this.#mute;
     if (this.#paused) socket.pause();
     try {
       this.#events?.onOpen();
@@ -170,6 +171,7 @@ export class BunConnection implements Connection {
       this.fail(error);
     }
     if (this.#held !== null) this.drain();
+    else if (endedBefore && !this.#gone) this.#shutDown();
   }
 
   received(bytes: Uint8Array): void {

@@ -1,6 +1,6 @@
 /**
  * The few system calls neither runtime offers: who is at the other end of a Unix socket, socket options by number, a
- * second listen(2), and the user database.
+ * second listen(2), and the port of a socket that was inherited.
  *
  * They go through koffi, which is loaded at the first call, or ahead with `load`: a program that changes its user must
  * load before, because the new user may not be allowed to read the installation. Where koffi or a call is missing
@@ -33,20 +33,22 @@ interface Koffi {
   load(path: string | null): { func(definition: string): ForeignFunction };
 }
 
-interface Calls {
+export interface Calls {
   readonly getsockopt: ForeignFunction;
   readonly setsockopt: ForeignFunction;
   readonly listen: ForeignFunction;
   readonly getsockname: ForeignFunction;
-  readonly chown: ForeignFunction;
-  readonly setuid: ForeignFunction;
-  readonly setgid: ForeignFunction;
-  readonly initgroups: ForeignFunction;
 }
 
 export class Libc {
   /** Undefined until the first use, null when it cannot be had. */
   #calls: Calls | null | undefined;
+  readonly #load: () => Calls | null;
+
+  /** `load` gives the system calls, null where there are none. */
+  constructor(load: () => Calls | null = loadCalls) {
+    this.#load = load;
+  }
 
   /** Loads now instead of at the first call. False: every other method will say "not supported". */
   load(): boolean {
@@ -90,20 +92,8 @@ export class Libc {
     return this.#loaded()?.listen(fd, backlog) === 0;
   }
 
-  /** False when it failed or is not supported. */
-  chown(path: string, uid: number, gid: number): boolean {
-    return this.#loaded()?.chown(path, uid, gid) === 0;
-  }
-
-  /** Becomes group `gid`, the supplementary groups of `name`, and user `uid`, in this order. False after the first that failed. */
-  becomeUser(name: string, uid: number, gid: number): boolean {
-    const calls = this.#loaded();
-    if (calls === null) return false;
-    return calls.initgroups(name, gid) === 0 && calls.setgid(gid) === 0 && calls.setuid(uid) === 0;
-  }
-
   #loaded(): Calls | null {
-    if (this.#calls === undefined) this.#calls = loadCalls();
+    if (this.#calls === undefined) this.#calls = this.#load();
     return this.#calls;
   }
 }
@@ -126,10 +116,6 @@ function loadCalls(): Calls | null {
       setsockopt: program.func("int setsockopt(int, int, int, void *, uint32_t)"),
       getsockname: program.func("int getsockname(int, void *, void *)"),
       listen: program.func("int listen(int, int)"),
-      chown: program.func("int chown(const char *, uint32_t, uint32_t)"),
-      setuid: program.func("int setuid(uint32_t)"),
-      setgid: program.func("int setgid(uint32_t)"),
-      initgroups: program.func("int initgroups(const char *, uint32_t)"),
     };
   } catch {
     // No binary for this machine, or its file cannot be read: the callers report what is not supported.

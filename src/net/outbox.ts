@@ -1,0 +1,160 @@
+/**
+ * What is to be written to one socket, gathered over a turn, and how much of it has not left this process.
+ *
+ * Slices are kept as (memory, start, end) without copying. At the end of the turn a single slice is written as it is;
+ * several small ones are copied together into one write; long ones are written as they are, in order.
+ *
+ * Back-pressure: `backlog` counts bytes gathered plus bytes the transport still holds. Above `OUTBOX_HIGH_BYTES` the
+ * owner stops the source that feeds this outbox and continues it in `onDrain`. What one read of the source brings can
+ * come on top (64 KiB on Node, up to 512 KiB on Bun), so the bound of a connection is that sum.
+ *
+ * An empty outbox keeps no array.
+ */
+import type { Connection } from "./transport.ts";
+import type { Flushable, Scratch, Turn } from "./turn.ts";
+
+/** The source of an outbox is stopped above this. */
+export const OUTBOX_HIGH_BYTES = 64 * 1024;
+
+/** Slices at least this long are written from where they lie. */
+const LONG_SLICE_BYTES = 16 * 1024;
+
+/** Below this a loop copies faster than making a view and calling `set`. */
+const SHORT_COPY_BYTES = 96;
+
+export class Outbox implements Flushable {
+  readonly #turn: Turn;
+  readonly #scratch: Scratch;
+  #connection: Connection | null;
+  #gathered = 0;
+  #held = 0;
+  #scheduled = false;
+  /** Under TLS the transport always keeps the memory for a while: gather in memory of its own. */
+  keepsMemory = false;
+  // The first slice of a turn, which is usually the only one, and the others.
+  #memory: Uint8Array | null = null;
+  #start = 0;
+  #end = 0;
+  #more: (Uint8Array | number)[] | null = null;
+
+  constructor(turn: Turn, scratch: Scratch, connection: Connection | null) {
+    this.#turn = turn;
+    this.#scratch = scratch;
+    this.#connection = connection;
+  }
+
+  /** Bytes not yet in the kernel. */
+  get backlog(): number {
+    return this.#gathered + this.#held;
+  }
+
+  /** The source must stop. */
+  get full(): boolean {
+    return this.#gathered + this.#held > OUTBOX_HIGH_BYTES;
+  }
+
+  /** Adds the bytes [start, end) of `memory`, which must not change until they are written. */
+  add(memory: Uint8Array, start: number, end: number): void {
+    if (this.#connection === null || start === end) return;
+    this.#gathered += end - start;
+    if (this.#memory === null) {
+      this.#memory = memory;
+      this.#start = start;
+      this.#end = end;
+      if (!this.#scheduled) {
+        this.#scheduled = true;
+        this.#turn.atEnd(this);
+      }
+    } else if (this.#more === null) {
+      if (this.#memory === memory && this.#end === start) this.#end = end;
+      else this.#more = [memory, start, end];
+    } else {
+      this.#more.push(memory, start, end);
+    }
+  }
+
+  addAll(bytes: Uint8Array): void {
+    this.add(bytes, 0, bytes.length);
+  }
+
+  /** Writes what the turn has gathered. Called at the end of the turn, or at once before closing. */
+  flush(): void {
+    this.#scheduled = false;
+    const memory = this.#memory;
+    if (memory === null) return;
+    const connection = this.#connection;
+    const more = this.#more;
+    this.#memory = null;
+    this.#more = null;
+    this.#gathered = 0;
+    if (connection === null) return;
+    if (more === null) this.#held = writeSlice(connection, memory, this.#start, this.#end);
+    else this.#held = this.#writeAll(connection, memory, more);
+  }
+
+  /** What the transport held is gone. */
+  drained(): void {
+    this.#held = 0;
+  }
+
+  /** Drops everything; nothing is written any more. */
+  close(): void {
+    this.#connection = null;
+    this.#memory = null;
+    this.#more = null;
+    this.#gathered = 0;
+    this.#held = 0;
+  }
+
+  #writeAll(connection: Connection, first: Uint8Array, more: readonly (Uint8Array | number)[]): number {
+    let memory = first;
+    let start = this.#start;
+    let end = this.#end;
+    let held = this.#held;
+    let used = 0;
+    for (let i = 0; ; i += 3) {
+      const length = end - start;
+      if (used > 0 && used + length > this.#scratch.sizeBytes) {
+        held = this.#writeScratch(connection, used);
+        used = 0;
+      }
+      if (length >= LONG_SLICE_BYTES) {
+        if (used > 0) {
+          held = this.#writeScratch(connection, used);
+          used = 0;
+        }
+        held = writeSlice(connection, memory, start, end);
+      } else {
+        copy(this.#scratch.bytes, used, memory, start, end);
+        used += length;
+      }
+      if (i >= more.length) break;
+      memory = more[i] as Uint8Array;
+      start = more[i + 1] as number;
+      end = more[i + 2] as number;
+    }
+    if (used > 0) held = this.#writeScratch(connection, used);
+    return held;
+  }
+
+  #writeScratch(connection: Connection, used: number): number {
+    const gathered = this.#scratch.bytes;
+    // The transport would keep the whole scratch memory alive for a few bytes of it.
+    if (this.keepsMemory || this.#held > 0) return connection.write(gathered.slice(0, used));
+    const held = connection.write(gathered.subarray(0, used));
+    if (held > 0) this.#scratch.giveAway();
+    return held;
+  }
+}
+
+function writeSlice(connection: Connection, memory: Uint8Array, start: number, end: number): number {
+  return connection.write(start === 0 && end === memory.length ? memory : memory.subarray(start, end));
+}
+
+function copy(target: Uint8Array, at: number, memory: Uint8Array, start: number, end: number): void {
+  if (end - start <= SHORT_COPY_BYTES) {
+    for (let from = start, to = at; from < end; from++, to++) target[to] = memory[from] as number;
+  } else {
+    target.set(memory.subarray(start, end), at);
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What one turn of the event loop has in common: the time it happens at, and the sockets it has written for.
+ *
+ * Gathering: everything that one turn produces for a socket leaves in one write when the turn ends, after the callbacks
+ * of all sockets that were ready together. The clock is read once a turn, not once a message.
+ */
+import type { Clock, World } from "./world.ts";
+
+export interface Flushable {
+  flush(): void;
+}
+
+export class Turn {
+  readonly #world: World;
+  readonly #clock: Clock;
+  #now = 0;
+  #fresh = false;
+  #pending: Flushable[] = [];
+  #flushing: Flushable[] = [];
+  readonly #end: () => void;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#clock = world.clock;
+    this.#end = () => this.#finish();
+  }
+
+  /** Monotonic milliseconds at which this turn asked first. */
+  get now(): number {
+    if (!this.#fresh) {
+      this.#now = this.#clock.now();
+      this.#open();
+    }
+    return this.#now;
+  }
+
+  /** Calls `flush` of `target` once when the turn ends. The caller adds a target once until it was flushed. */
+  atEnd(target: Flushable): void {
+    if (!this.#fresh) {
+      this.#now = this.#clock.now();
+      this.#open();
+    }
+    this.#pending.push(target);
+  }
+
+  #open(): void {
+    this.#fresh = true;
+    this.#world.afterTurn(this.#end);
+  }
+
+  #finish(): void {
+    const targets = this.#pending;
+    this.#pending = this.#flushing;
+    this.#flushing = targets;
+    // What flushing causes (an error callback, a drain) belongs to the next turn.
+    this.#fresh = false;
+    for (let i = 0; i < targets.length; i++) (targets[i] as Flushable).flush();
+    targets.length = 0;
+  }
+}
+
+/** Memory that writes are gathered in. One for all outboxes of a pooler: it is in use only within `flush`. */
+export class Scratch {
+  bytes: Uint8Array;
+  readonly sizeBytes: number;
+
+  constructor(sizeBytes: number) {
+    this.sizeBytes = sizeBytes;
+    this.bytes = new Uint8Array(sizeBytes);
+  }
+
+  /** The transport kept the memory: take new one for the next write. */
+  giveAway(): void {
+    this.bytes = new Uint8Array(this.sizeBytes);
+  }
+}

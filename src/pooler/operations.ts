@@ -1,0 +1,229 @@
+/**
+ * What operators and signals command: PAUSE, RESUME, SUSPEND, RECONNECT, KILL, DISABLE, SHUTDOWN, and waiting for them.
+ *
+ * Each command changes what must change at once and returns; those that answer later take a callback that is called when
+ * their condition holds. Counterpart: the command functions of PgBouncer's `admin.c` and signal handlers of `main.c`.
+ */
+import { ServerState } from "../pool/server-state.ts";
+import type { Client } from "../session/client.ts";
+import { ClientState } from "../session/client-state.ts";
+import type { Database } from "../session/database.ts";
+import type { Engine } from "../session/engine.ts";
+import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
+import type { Server } from "../session/server.ts";
+import type { ServerPool } from "../session/server-pool.ts";
+import type { Listeners } from "./listeners.ts";
+import type { Residents } from "./residents.ts";
+
+export const ShutdownMode = {
+  waitForServers: "WAIT_FOR_SERVERS",
+  waitForClients: "WAIT_FOR_CLIENTS",
+  immediate: "IMMEDIATE",
+} as const;
+export type ShutdownMode = (typeof ShutdownMode)[keyof typeof ShutdownMode];
+
+export const PoolerState = { active: "active", paused: "paused", suspended: "suspended" } as const;
+export type PoolerState = (typeof PoolerState)[keyof typeof PoolerState];
+
+/** A command that answers when `holds` does. */
+interface Awaited {
+  readonly holds: () => boolean;
+  readonly done: () => void;
+}
+
+export class Operations {
+  readonly #engine: Engine;
+  readonly #residents: Residents;
+  readonly #listeners: Listeners;
+  readonly #exit: () => void;
+  #state: PoolerState = PoolerState.active;
+  #shutdown: ShutdownMode | null = null;
+  #awaited: Awaited[] = [];
+  #suspendedAt = 0;
+
+  /** `exit` ends the process in good order; it is called once. */
+  constructor(engine: Engine, residents: Residents, listeners: Listeners, exit: () => void) {
+    this.#engine = engine;
+    this.#residents = residents;
+    this.#listeners = listeners;
+    this.#exit = exit;
+  }
+
+  get state(): PoolerState {
+    return this.#state;
+  }
+
+  get shutdownMode(): ShutdownMode | null {
+    return this.#shutdown;
+  }
+
+  // ── PAUSE, RESUME, SUSPEND ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** PAUSE. `done` when no server is a client's any more. */
+  pause(done: () => void): void {
+    this.#state = PoolerState.paused;
+    this.#residents.isPaused = true;
+    for (const pool of this.#residents.pools()) pool.core.pause(this.#engine.turn.now);
+    this.#await(() => this.#everySettled(this.#residents.pools()), done);
+  }
+
+  pauseDatabase(database: Database, done: () => void): void {
+    database.paused = true;
+    for (const pool of database.pools.values()) pool.core.pause(this.#engine.turn.now);
+    this.#await(() => this.#everySettled(database.pools.values()), done);
+  }
+
+  /** RESUME: ends PAUSE and SUSPEND; databases paused by name stay so. */
+  resume(): void {
+    const wasSuspended = this.#state === PoolerState.suspended;
+    this.#state = PoolerState.active;
+    this.#residents.isPaused = false;
+    if (wasSuspended) for (const client of this.#residents.clients) client.resume();
+    for (const database of this.#residents.databases.values()) {
+      if (database.paused) continue;
+      for (const pool of database.pools.values()) pool.core.resume(this.#engine.turn.now);
+    }
+    this.#look();
+  }
+
+  resumeDatabase(database: Database): void {
+    database.paused = false;
+    if (this.#residents.isPaused) return;
+    for (const pool of database.pools.values()) pool.core.resume(this.#engine.turn.now);
+  }
+
+  /** SUSPEND. `done` when everything that was received has been passed on. `except`: the console that asked. */
+  suspend(except: Client | null, done: () => void): void {
+    this.#state = PoolerState.suspended;
+    this.#suspendedAt = this.#engine.turn.now;
+    for (const client of this.#residents.clients) if (client !== except && client.console === null) client.suspend();
+    this.#await(() => this.#everythingFlushed(), done);
+  }
+
+  /** Somebody has given up waiting for the answer of a command. */
+  forget(done: () => void): void {
+    this.#awaited = this.#awaited.filter((awaited) => awaited.done !== done);
+  }
+
+  #everySettled(pools: Iterable<ServerPool>): boolean {
+    for (const pool of pools) if (!pool.core.settled) return false;
+    return true;
+  }
+
+  #everythingFlushed(): boolean {
+    for (const client of this.#residents.clients) {
+      if (client.console === null && client.outbox.backlog > 0) return false;
+    }
+    for (const server of this.#residents.servers) if (server.outbox.backlog > 0) return false;
+    return true;
+  }
+
+  /** SUSPEND has a limit: those who do not take what is left for them are dropped. */
+  #dropLaggards(): void {
+    const { settings, turn } = this.#engine;
+    if (settings.suspendTimeoutMs === 0 || turn.now - this.#suspendedAt < settings.suspendTimeoutMs) return;
+    for (const client of this.#residents.clients) {
+      if (client.console === null && client.outbox.backlog > 0) client.fail(poolerError(PoolerErrors.suspendTimeout));
+    }
+    for (const server of this.#residents.servers) if (server.outbox.backlog > 0) server.close("suspend_timeout");
+  }
+
+  // ── RECONNECT, WAIT_CLOSE, KILL ─────────────────────────────────────────────────────────────────────────────────
+
+  /** `database` null: all. */
+  reconnect(database: Database | null): void {
+    for (const pool of this.#poolsOf(database)) pool.reconnect();
+  }
+
+  /** `done` when no server of now that must be closed is left. */
+  waitClose(database: Database | null, done: () => void): void {
+    this.#await(() => {
+      for (const pool of this.#poolsOf(database)) {
+        for (const state of Object.values(ServerState)) {
+          for (const server of pool.core.servers.in(state)) if (server.closeNeeded) return false;
+        }
+      }
+      return true;
+    }, done);
+  }
+
+  /** Drops all clients and servers of a database, and leaves it paused. */
+  kill(database: Database): void {
+    this.pauseDatabase(database, () => {});
+    this.dropAll(database, "database removed");
+  }
+
+  /** `reason` is told to the clients and logged. */
+  dropAll(database: Database, reason: string): void {
+    const error = poolerError(PoolerErrors.serverLost, reason);
+    for (const client of [...this.#residents.clients]) {
+      if (client.databaseName === database.name && client.console === null) client.fail(error);
+    }
+    for (const pool of database.pools.values()) {
+      for (const server of serversOf(pool)) server.close(reason);
+    }
+  }
+
+  #poolsOf(database: Database | null): Iterable<ServerPool> {
+    return database === null ? this.#residents.pools() : database.pools.values();
+  }
+
+  // ── SHUTDOWN ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  shutdown(mode: ShutdownMode): void {
+    if (mode === ShutdownMode.immediate) {
+      this.#exit();
+      return;
+    }
+    this.#shutdown = mode;
+    this.#listeners.closeTcp();
+    this.#residents.closedWith = poolerError(PoolerErrors.shuttingDown);
+    if (mode === ShutdownMode.waitForServers) this.#refuseServers();
+    this.#look();
+  }
+
+  #refuseServers(): void {
+    const error = poolerError(PoolerErrors.serverShuttingDown);
+    this.#residents.serversClosedWith = error;
+    for (const pool of this.#residents.pools()) {
+      for (const client of [...pool.clients.in(ClientState.waiting)]) client.fail(error);
+      pool.core.pause(this.#engine.turn.now);
+    }
+  }
+
+  // ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #await(holds: () => boolean, done: () => void): void {
+    if (holds()) done();
+    else this.#awaited.push({ holds, done });
+  }
+
+  /** Answers those whose condition holds now. Called by the janitor, and when somebody has left. */
+  look(): void {
+    if (this.#state === PoolerState.suspended) this.#dropLaggards();
+    this.#look();
+  }
+
+  #look(): void {
+    const ready = this.#awaited.filter((awaited) => awaited.holds());
+    if (ready.length > 0) {
+      this.#awaited = this.#awaited.filter((awaited) => !ready.includes(awaited));
+      for (const awaited of ready) awaited.done();
+    }
+    const { log } = this.#engine;
+    if (this.#shutdown === ShutdownMode.waitForServers && this.#residents.servers.size === 0) {
+      this.#shutdown = null;
+      log.log("server connections dropped, exiting");
+      this.#exit();
+    } else if (this.#shutdown === ShutdownMode.waitForClients && this.#residents.clients.size === 0) {
+      this.#shutdown = null;
+      log.log("client connections dropped, exiting");
+      this.#exit();
+    }
+  }
+}
+
+/** The servers of a pool, whatever their state. */
+export function serversOf(pool: ServerPool): Server[] {
+  return Object.values(ServerState).flatMap((state) => [...pool.core.servers.in(state)]);
+}

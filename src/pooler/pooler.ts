@@ -1,0 +1,270 @@
+/**
+ * One pooler: everything assembled, started and ended.
+ *
+ * Responsible for: making the parts and joining them, the clockwork (janitor, statistics), loading and reloading. Holds
+ * no module state: a process may have several.
+ */
+import { ScramKeyCache } from "../auth/scram-key-cache.ts";
+import { parseUserlist } from "../auth/userlist.ts";
+import { StoredSecret } from "../auth/stored-secret.ts";
+import { VerifierCache } from "../auth/verifier-cache.ts";
+import type { Configuration } from "../config/configuration.ts";
+import { loadConfiguration } from "../config/load.ts";
+import { applyReload } from "../config/reload.ts";
+import { copySettings } from "../config/settings.ts";
+import type { Settings } from "../config/settings.ts";
+import { systemErrorText } from "../log/system-error.ts";
+import type { Logger } from "../log/logger.ts";
+import type { World } from "../net/world.ts";
+import { Scratch, Turn } from "../net/turn.ts";
+import type { Engine } from "../session/engine.ts";
+import { MessageParts } from "../session/statement-relay.ts";
+import { StatementStore } from "../state/prepared-statement.ts";
+import { TrackedParameters } from "../state/tracked-parameters.ts";
+import { Janitor, TICK_MS } from "./janitor.ts";
+import { Listeners } from "./listeners.ts";
+import { Operations } from "./operations.ts";
+import { Residents } from "./residents.ts";
+import type { MakeConsole } from "./residents.ts";
+import { Statistics } from "./statistics.ts";
+import { ConfiguredTls } from "./tls-contexts.ts";
+
+/** Memory that writes are gathered in. */
+const SCRATCH_BYTES = 64 * 1024;
+
+export interface PoolerOptions {
+  readonly world: World;
+  readonly configuration: Configuration;
+  readonly log: Logger;
+  /** Reads a file, or throws the system's error. */
+  readonly readFile: (path: string) => Uint8Array;
+  /** What the console is; called with the pooler when a client logs in to it. */
+  readonly console: (pooler: Pooler, level: Parameters<MakeConsole>[0]) => ReturnType<MakeConsole>;
+  /** The settings may have changed where the log goes: called after each load. */
+  readonly onReload?: () => void;
+  /** The pooler has ended by itself (SHUTDOWN, or a signal's): the process may exit. */
+  readonly onExit: () => void;
+}
+
+export class Pooler {
+  readonly engine: Engine;
+  readonly residents: Residents;
+  readonly operations: Operations;
+  readonly statistics: Statistics;
+  readonly listeners: Listeners;
+  readonly tls: ConfiguredTls;
+  readonly #options: PoolerOptions;
+  readonly #janitor: Janitor;
+  #configuration: Configuration;
+  /** What auth_file said last, so that an unchanged one is not read into new secrets. */
+  #userlistText: string | null = null;
+  #ended = false;
+
+  constructor(options: PoolerOptions) {
+    const { world, configuration, log } = options;
+    this.#options = options;
+    this.#configuration = configuration;
+    const { settings } = configuration;
+    const { crypto } = world;
+    const turn = new Turn(world);
+    let lastId = 0;
+    this.tls = new ConfiguredTls(settings, options.readFile, world.runtime);
+    const engine = {
+      world,
+      turn,
+      scratch: new Scratch(SCRATCH_BYTES),
+      settings,
+      log,
+      parameters: new TrackedParameters(settings.trackExtraParameters.names),
+      statements: new StatementStore(),
+      parts: new MessageParts(),
+      secrets: {
+        mock: crypto.randomBytes(32),
+        verifiers: new VerifierCache(crypto),
+        scramKeys: new ScramKeyCache(crypto),
+      },
+      tls: this.tls,
+      nextId: () => (lastId += 1),
+    };
+    // The directory needs the engine and the engine the directory: the last link is tied here and nowhere else.
+    this.residents = new Residents(engine as unknown as Engine, (level) => options.console(this, level));
+    this.engine = Object.assign(engine, { directory: this.residents });
+    this.listeners = new Listeners(this.engine, this.residents);
+    this.operations = new Operations(this.engine, this.residents, this.listeners, () => this.end());
+    this.statistics = new Statistics(this.engine, this.residents);
+    this.#janitor = new Janitor(this.engine, this.residents);
+    this.residents.onLeft = () => this.operations.look();
+  }
+
+  get settings(): Settings {
+    return this.engine.settings;
+  }
+
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
+  /** Takes over the configuration's entries and files. Returns why the process cannot run, null when it can. */
+  prepare(): string | null {
+    const { residents } = this;
+    residents.autoDatabase = this.#configuration.autoDatabase;
+    for (const entry of this.#configuration.databases.values()) residents.addDatabase(entry);
+    this.#takeUsers();
+    this.#readUserlist();
+    this.#keepFilledPools();
+    const problem = this.tls.reload();
+    return problem === null ? null : `TLS setup failed: ${problem}`;
+  }
+
+  /** Opens the doors. Returns why the process cannot run, null when it does. */
+  async start(): Promise<string | null> {
+    const problem = await this.listeners.open();
+    if (problem !== null) return problem;
+    this.#tick();
+    this.#period();
+    return null;
+  }
+
+  #tick(): void {
+    if (this.#ended) return;
+    this.#janitor.tick();
+    this.operations.look();
+    this.engine.world.clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #period(): void {
+    this.engine.world.clock.after(this.settings.statsPeriodMs, () => {
+      if (this.#ended) return;
+      this.statistics.endPeriod();
+      this.#period();
+    });
+  }
+
+  // ── Reload ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** RELOAD, SIGHUP. All errors are logged; false keeps everything as it was. */
+  reload(): boolean {
+    const { log } = this.engine;
+    const path = this.settings.conffile ?? "";
+    const loaded = loadConfiguration(path, (name) => Buffer.from(this.#options.readFile(name)).toString("utf8"));
+    for (const warning of loaded.warnings) log.warning(warning.message);
+    if (!loaded.ok) {
+      for (const error of loaded.errors) log.error(error.message);
+      log.error("config file loading failed");
+      return false;
+    }
+    const diff = applyReload(this.#configuration, loaded.configuration);
+    for (const warning of diff.warnings) log.warning(warning);
+    copySettings(this.settings, diff.configuration.settings);
+    this.#configuration = { ...diff.configuration, settings: this.settings };
+
+    const { residents } = this;
+    residents.autoDatabase = diff.configuration.autoDatabase;
+    for (const entry of diff.databases.removed) this.#removeDatabase(entry.name);
+    for (const entry of diff.databases.added) this.#addDatabase(entry.name);
+    for (const { after, reconnect } of diff.databases.changed) {
+      const database = residents.databases.get(after.name);
+      if (database === undefined) continue;
+      database.entry = after;
+      if (reconnect) this.operations.reconnect(database);
+    }
+    if (diff.autoDatabaseChanged) residents.remakeAutoDatabases((database) => this.operations.reconnect(database));
+    this.#takeUsers();
+    this.#readUserlist();
+    this.refresh(diff.settings);
+    this.#options.onReload?.();
+    return true;
+  }
+
+  /**
+   * Settings have changed, by a reload or by SET: whatever is made of them is made anew. Returns what is wrong with the
+   * TLS settings (those of before stay in force), null if nothing.
+   */
+  refresh(changed: readonly string[]): string | null {
+    this.engine.log.verbose = this.settings.verbose;
+    for (const pool of this.residents.pools()) pool.refreshPolicy();
+    this.#keepFilledPools();
+    const problem = this.tls.reload();
+    if (problem !== null) this.engine.log.error(`TLS setup failed: ${problem}`);
+    else if (changed.some((name) => name.startsWith("server_tls"))) this.operations.reconnect(null);
+    return problem;
+  }
+
+  #addDatabase(name: string): void {
+    const entry = this.#configuration.databases.get(name);
+    if (entry === undefined) return;
+    const auto = this.residents.databases.get(name);
+    if (auto === undefined) {
+      this.residents.addDatabase(entry);
+    } else {
+      // It was served by `*` until now.
+      auto.entry = entry;
+      this.operations.reconnect(auto);
+    }
+  }
+
+  #removeDatabase(name: string): void {
+    const database = this.residents.databases.get(name);
+    if (database === undefined) return;
+    this.engine.log.warning(`dropping database '${name}' as it does not exist anymore or inactive auto-database`);
+    this.operations.dropAll(database, "database removed");
+    this.residents.retireDatabase(database);
+  }
+
+  #takeUsers(): void {
+    const { users } = this.#configuration;
+    for (const user of this.residents.users.values()) user.entry = users.get(user.name) ?? null;
+    for (const entry of users.values()) this.residents.knownUser(entry.name).entry = entry;
+    for (const database of this.residents.databases.values()) {
+      if (database.entry.user !== null) this.residents.knownUser(database.entry.user);
+    }
+  }
+
+  /** Reads auth_file, if it is not as it was. Users it does not name any more stay known, without a secret. */
+  #readUserlist(): void {
+    const { log } = this.engine;
+    const path = this.settings.authFile;
+    if (path === null || path === "") return;
+    let text: string;
+    try {
+      text = Buffer.from(this.#options.readFile(path)).toString("utf8");
+    } catch (error) {
+      log.error(`could not open auth_file ${path}: ${systemErrorText(error)}`);
+      return;
+    }
+    if (text === this.#userlistText) return;
+    this.#userlistText = text;
+    const { users, error } = parseUserlist(text);
+    if (error !== null) log.error(`${error.message} (${path}:${error.line})`);
+    for (const user of this.residents.users.values()) {
+      if (!users.has(user.name) && user.secret !== null) user.secret = new StoredSecret("");
+    }
+    for (const [name, secret] of users) {
+      const user = this.residents.knownUser(name);
+      if (user.secret?.reveal() === secret.reveal()) continue;
+      user.secret = secret;
+      user.scramKeys = null;
+    }
+  }
+
+  /** Databases with a forced user and a minimum have a pool without anybody asking. */
+  #keepFilledPools(): void {
+    for (const database of this.residents.databases.values()) {
+      const { user } = database.entry;
+      const min = database.entry.minPoolSize ?? this.settings.minPoolSize;
+      if (user !== null && min > 0) this.residents.poolFor(database, this.residents.knownUser(user));
+    }
+  }
+
+  // ── The end ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Ends at once: doors closed, everybody dropped. `onExit` follows. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.listeners.close();
+    for (const server of [...this.residents.servers]) server.close("server shutting down");
+    for (const client of [...this.residents.clients]) client.close(null);
+    this.#options.onExit();
+  }
+}

@@ -1,0 +1,618 @@
+/**
+ * One connection from an application, and its session after the login.
+ *
+ * Responsible for: what a client sends and where it goes. It asks for a server when the first message of a unit comes,
+ * streams to it while it holds one, and gives it back when the transaction is over (pool mode allowing). Not for: the
+ * login (`client-startup.ts`), renaming of prepared statements (`statement-relay.ts`), who gets which server (`pool/`).
+ *
+ *     socket ─▶ framer ─▶ message ─┬─ no server: ask, and wait with the bytes in the framer
+ *                                  └─ server: a step for its pipeline, bytes for its outbox
+ *     socket ◀─ outbox ◀─ answer() ◀─ the server's pipeline
+ *
+ * Back-pressure: when a server does not take what is sent, or this client does not take its answers, the other side is
+ * not read from until it does. A client that waits is read from up to `WAITING_BYTES_MAX`, so that its going away is seen.
+ *
+ * Counterpart: PgBouncer's `client.c`.
+ */
+import { PoolMode } from "../config/setting-words.ts";
+import { Outbox } from "../net/outbox.ts";
+import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
+import type { Timer } from "../net/world.ts";
+import type { EntryOwner } from "../pipeline/pipeline.ts";
+import { Step } from "../pipeline/step.ts";
+import { Place } from "../pool/state-lists.ts";
+import { Waiting } from "../pool/wait-queue.ts";
+import type { ErrorToSend } from "../protocol/error-messages.ts";
+import { errorResponse } from "../protocol/error-messages.ts";
+import { Framer } from "../protocol/framer.ts";
+import { Frontend } from "../protocol/message-type.ts";
+import { ClientStatements } from "../state/prepared-statement.ts";
+import type { ParameterValues } from "../state/tracked-parameters.ts";
+import { welcomeMessages } from "./client-welcome.ts";
+import { ClientStartup } from "./client-startup.ts";
+import type { ClientState } from "./client-state.ts";
+import type { Console } from "./console.ts";
+import type { Engine } from "./engine.ts";
+import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import { LINGER_MS } from "./socket-options.ts";
+import type { Server } from "./server.ts";
+import type { ServerPool, Welcome } from "./server-pool.ts";
+import { Relayed, relayStatementMessage } from "./statement-relay.ts";
+import { Task } from "./task.ts";
+import type { User } from "./user.ts";
+
+/** What a client may send before it is given a server; then it is not read from until it has one. */
+const WAITING_BYTES_MAX = 16 * 1024;
+
+const IDLE = 0x49;
+
+/** Why the socket is not read from; any of them holds it. */
+const Hold = { ownBacklog: 1, serverBacklog: 2, waiting: 4, steps: 8, suspended: 16, console: 32 } as const;
+
+export class Client implements ConnectionEvents, EntryOwner {
+  readonly id: number;
+  readonly engine: Engine;
+  readonly connection: Connection;
+  readonly outbox: Outbox;
+  readonly framer = new Framer();
+  readonly place: Place<ClientState, Client> = new Place<ClientState, Client>(this);
+  readonly waiting: Waiting<Client> = new Waiting<Client>(this);
+  /** The login; null once it is over. */
+  startup: ClientStartup | null;
+  pool: ServerPool | null = null;
+  /** The server it holds. */
+  server: Server | null = null;
+  /** Set for a client of the console; it has no pool then. */
+  console: Console | null = null;
+  /** The console has not answered its last command yet. */
+  #consoleBusy = false;
+  databaseName: string | null = null;
+  userName: string | null = null;
+  user: User | null = null;
+  parameters: ParameterValues;
+  #statements: ClientStatements | null = null;
+  /** What its cancel requests carry. */
+  keyProcessId = 0;
+  keySecret = 0;
+  /** As in SHOW: "TLSv1.3/…", empty without TLS. */
+  tls = "";
+  readonly acceptedAt: number;
+  readonly acceptedWallTime: number;
+  /** When its last message came, monotonic ms. */
+  requestAt: number;
+  /** When the running query or transaction began, monotonic ms; 0 when none runs. */
+  queryStart = 0;
+  xactStart = 0;
+  /** It was told that it waits, in this wait. */
+  wasNotified = false;
+  isClosed = false;
+  #holds = 0;
+  /** Our SETs run on the server: nothing of the client's is sent. */
+  #settingParameters = false;
+  /** A message is being streamed, and its rest goes to the server (or nowhere). */
+  #midMessage = false;
+  #restGoesOn = false;
+  #linger: Timer | null = null;
+
+  constructor(engine: Engine, connection: Connection, isUnixSocket: boolean, listenPort: number) {
+    this.engine = engine;
+    this.connection = connection;
+    this.id = engine.nextId();
+    this.outbox = new Outbox(engine.turn, engine.scratch, connection);
+    this.acceptedAt = engine.turn.now;
+    this.acceptedWallTime = engine.world.clock.wallTime();
+    this.requestAt = this.acceptedAt;
+    this.parameters = engine.parameters.unknown;
+    this.startup = new ClientStartup(this, isUnixSocket, listenPort);
+  }
+
+  /** The prefix of its log lines. */
+  toString(): string {
+    return `C-0x${this.id.toString(16).padStart(12, "0")}: ${this.databaseName ?? "(nodb)"}/${this.userName ?? "(nouser)"}@${this.source}`;
+  }
+
+  /** "127.0.0.1:53211", "[::1]:53211", "unix(4711):6432". */
+  get source(): string {
+    const { address, port } = this.connection.remote;
+    if (address === "") return this.startup === null ? this.#unixSource : this.startup.unixSource;
+    return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  }
+
+  #unixSource = "unix";
+
+  /** Our SETs run on its server: there is nothing of its own to be cancelled. */
+  get isSettingParameters(): boolean {
+    return this.#settingParameters;
+  }
+
+  /** In a transaction, or in the middle of a query. */
+  get isBusy(): boolean {
+    return this.server !== null && !(this.server.isReady && !this.#midMessage);
+  }
+
+  // ── Login ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Authenticated, and admitted to `pool`: greeted now, or when PostgreSQL has answered. */
+  enter(pool: ServerPool): void {
+    this.pool = pool;
+    this.engine.directory.loggedIn(this);
+    pool.greet(this);
+  }
+
+  /** Authenticated for the console. */
+  enterConsole(console: Console): void {
+    this.console = console;
+    this.engine.directory.loggedIn(this);
+    this.#endStartup();
+    this.send(welcomeMessages(this, console.parameters, this.parameters));
+    this.#continue();
+  }
+
+  /** Its pool knows what to tell it: the login is over. */
+  greeted(welcome: Welcome): void {
+    this.parameters = this.engine.parameters.filled(this.parameters, welcome.tracked);
+    if (this.pool !== null) this.pool.database.counters.clientLoginCount += 1;
+    this.#endStartup();
+    this.send(welcomeMessages(this, welcome.untracked, this.parameters));
+    this.#continue();
+  }
+
+  #endStartup(): void {
+    if (this.startup !== null) this.#unixSource = this.startup.unixSource;
+    this.startup = null;
+    this.requestAt = this.engine.turn.now;
+  }
+
+  /** Bytes that came behind the login. */
+  #continue(): void {
+    if (this.framer.pending > 0) this.#process();
+  }
+
+  // ── The socket ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onOpen(): void {}
+
+  onData(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    if (this.startup !== null) {
+      this.startup.receive(bytes);
+      return;
+    }
+    this.requestAt = this.engine.turn.now;
+    this.framer.push(bytes);
+    this.#process();
+  }
+
+  onDrain(): void {
+    this.outbox.drained();
+    if (this.isClosed) return;
+    this.server?.connection?.resume();
+    this.#unhold(Hold.ownBacklog);
+  }
+
+  onSecure(peer: TlsPeer): void {
+    this.outbox.keepsMemory = true;
+    this.tls = `${peer.version}/${peer.cipher}`;
+    this.startup?.secured(peer);
+  }
+
+  onEnd(): void {
+    if (this.isClosed) return;
+    if (this.startup !== null) this.close(null);
+    else this.close("client unexpected eof");
+  }
+
+  onClose(error: (Error & { code?: string }) | null): void {
+    this.#linger?.cancel();
+    this.#linger = null;
+    if (this.isClosed) return;
+    if (this.startup !== null) this.close(this.startup.closeReason(error));
+    else this.close("client unexpected eof");
+  }
+
+  /** Bytes for the client, from us. */
+  send(bytes: Uint8Array): void {
+    this.outbox.addAll(bytes);
+  }
+
+  // ── What it sends ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Goes through what has been received, as far as it can be dealt with now. */
+  #process(): void {
+    const framer = this.framer;
+    const bytesMax = this.engine.settings.maxPacketSize;
+    const memory = framer.buf;
+    // A run of neighbouring messages that go on as they are is one slice.
+    let runStart = 0;
+    let runEnd = 0;
+    while (!this.isClosed && framer.next(bytesMax)) {
+      const at = framer.at;
+      const end = at + framer.available;
+      if (framer.continues) {
+        const last = framer.last;
+        framer.advance();
+        if (last) this.#midMessage = false;
+        if (!this.#restGoesOn) continue;
+        if (runEnd !== at) {
+          this.#forward(memory, runStart, runEnd);
+          runStart = at;
+        }
+        runEnd = end;
+        continue;
+      }
+      const type = framer.type;
+      if (this.console !== null || type === Frontend.Terminate) {
+        if (!framer.whole) {
+          if (framer.size > this.engine.settings.pktBuf * 4) this.fail(poolerError(PoolerErrors.badHeader, "incomplete pkt"));
+          framer.hold();
+          break;
+        }
+        if (type === Frontend.Terminate) {
+          this.#forward(memory, runStart, runEnd);
+          this.close("client close request");
+          return;
+        }
+        if (this.#consoleBusy) break;
+        framer.advance();
+        this.#consoleBusy = true;
+        this.console?.receive(this, type, memory, at, framer.size);
+        continue;
+      }
+      let server = this.server;
+      if (server === null) {
+        if (type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail || type === Frontend.Flush) {
+          // Late messages of a COPY that has failed, which PostgreSQL would ignore too. Nothing is there to be flushed.
+          this.#midMessage = !framer.last;
+          this.#restGoesOn = false;
+          framer.advance();
+          continue;
+        }
+        if (!isKnown(type)) {
+          this.engine.log.warning(`${this} unknown pkt from client: '${String.fromCharCode(type)}'`);
+          this.fail(poolerError(PoolerErrors.unknownPacket));
+          return;
+        }
+        this.#startTimes();
+        server = this.#takeServer();
+        if (server === null) break;
+      }
+      if (this.#settingParameters) break;
+      if (this.queryStart === 0) this.#startTimes();
+
+      const pipeline = server.pipeline;
+      const step = stepOf(type);
+      if (step !== 0 && (type === Frontend.Query || type === Frontend.Sync || type === Frontend.Execute)) {
+        if (type === Frontend.Query && this.engine.settings.disablePqexec) {
+          this.fail(poolerError(PoolerErrors.simpleQueryDisallowed));
+          return;
+        }
+        pipeline.push(step, this, null);
+      } else if (step !== 0) {
+        const goesOnAt = relayStatementMessage(this, server, framer, memory, runStart, runEnd);
+        if (goesOnAt === Relayed.later) break;
+        if (goesOnAt === Relayed.refused) return;
+        if (goesOnAt !== Relayed.asItIs) {
+          // The run before it and what replaces its beginning are on their way already.
+          this.pool!.database.counters.bytesReceived += goesOnAt - at;
+          this.#midMessage = !framer.last;
+          this.#restGoesOn = true;
+          framer.advance();
+          runStart = goesOnAt;
+          runEnd = end;
+          continue;
+        }
+        pipeline.push(step, this, null);
+      } else if (!isKnown(type)) {
+        this.#forward(memory, runStart, runEnd);
+        this.engine.log.warning(`${this} unknown pkt from client: '${String.fromCharCode(type)}'`);
+        this.fail(poolerError(PoolerErrors.unknownPacket));
+        return;
+      }
+      this.#midMessage = !framer.last;
+      this.#restGoesOn = true;
+      framer.advance();
+      if (runEnd !== at) {
+        this.#forward(memory, runStart, runEnd);
+        runStart = at;
+      }
+      runEnd = end;
+    }
+    this.#forward(memory, runStart, runEnd);
+    if (this.isClosed) return;
+    if (framer.broken) {
+      const { at, end, buf } = framer;
+      this.fail(poolerError(PoolerErrors.badHeader, hex(buf.subarray(at, Math.min(end, at + 8)))));
+      return;
+    }
+    this.#settle();
+  }
+
+  /** After some input: give the server back if it is free, stop reading if somebody does not keep up. */
+  #settle(): void {
+    const server = this.server;
+    if (server === null) {
+      if (this.framer.pending > WAITING_BYTES_MAX) this.#hold(Hold.waiting);
+      return;
+    }
+    if (server.outbox.full) this.#hold(Hold.serverBacklog);
+    if (server.pipeline.full) this.#hold(Hold.steps);
+    if (!this.#midMessage && server.pipeline.isEmpty && server.status === IDLE && !this.#settingParameters) this.#finishUnit(server);
+  }
+
+  #forward(memory: Uint8Array, start: number, end: number): void {
+    if (start === end) return;
+    const server = this.server;
+    if (server === null) return;
+    this.pool!.database.counters.bytesReceived += end - start;
+    server.outbox.add(memory, start, end);
+  }
+
+  /** Bytes of the client's own for its server, ahead of what `#process` has not forwarded yet. For `statement-relay.ts`. */
+  forwardTo(server: Server, memory: Uint8Array, start: number, end: number): void {
+    if (start === end) return;
+    this.pool!.database.counters.bytesReceived += end - start;
+    server.outbox.add(memory, start, end);
+  }
+
+  #startTimes(): void {
+    const counters = this.pool!.database.counters;
+    const { now } = this.engine.turn;
+    if (this.queryStart === 0) {
+      this.queryStart = now;
+      counters.queryCount += 1;
+    }
+    if (this.xactStart === 0) {
+      this.xactStart = now;
+      counters.xactCount += 1;
+    }
+  }
+
+  #takeServer(): Server | null {
+    if (this.waiting.queued) return null;
+    this.wasNotified = false;
+    const server = this.pool!.request(this);
+    if (server === null) return null;
+    this.server = server;
+    this.#prepare(server);
+    return server;
+  }
+
+  /** The pool has a server for it, after it has waited. */
+  served(server: Server): void {
+    this.server = server;
+    this.#prepare(server);
+    this.#unhold(Hold.waiting);
+    this.#process();
+  }
+
+  /** Brings the server into this client's state, if it is in another. */
+  #prepare(server: Server): void {
+    server.linkedAt = this.engine.turn.now;
+    const tracked = this.engine.parameters;
+    if (this.parameters === server.parameters) return;
+    const differing = tracked.differing(this.parameters, server.parameters);
+    if (differing.length === 0) return;
+    this.#settingParameters = true;
+    const text = tracked.setText(this.parameters, differing);
+    this.engine.log.debug(`${server} varcache_apply: ${text}`);
+    server.run(
+      new Task(text, (error) => {
+        this.#settingParameters = false;
+        if (this.server !== server) return;
+        if (error !== null) {
+          this.engine.log.warning(`${server} varcache_apply failed: ${error.message ?? ""}`);
+          this.server = null;
+          server.client = null;
+          server.close("var change failed");
+          this.fail(poolerError(PoolerErrors.invalidServerParameter));
+          return;
+        }
+        this.#takeCanonical(server, differing);
+        this.#process();
+      }),
+    );
+  }
+
+  /** The server's spelling of what was set, so that it is not set again for a different one. */
+  #takeCanonical(server: Server, indexes: readonly number[]): void {
+    const tracked = this.engine.parameters;
+    for (const index of indexes) {
+      const value = server.parameters[index];
+      const before = this.parameters[index];
+      if (value === null || value === undefined || value === before) continue;
+      this.engine.log.noise(
+        `${this} varcache_set_canonical: setting ${tracked.names[index]} to its canonical version ${before} -> ${value}`,
+      );
+      this.parameters = tracked.with(this.parameters, index, value);
+    }
+  }
+
+  // ── What it is answered ─────────────────────────────────────────────────────────────────────────────────────────
+
+  answer(memory: Uint8Array, start: number, end: number): void {
+    this.outbox.add(memory, start, end);
+    if (this.outbox.full) {
+      this.server?.connection?.pause();
+      this.#hold(Hold.ownBacklog);
+    }
+  }
+
+  /** A unit has been answered. */
+  ended(status: number): void {
+    const server = this.server;
+    if (server === null) return;
+    const pipeline = server.pipeline;
+    if (pipeline.isEmpty) {
+      const counters = this.pool!.database.counters;
+      const { now } = this.engine.turn;
+      counters.queryTimeUs += Math.round((now - this.queryStart) * 1000);
+      this.queryStart = 0;
+      if (status === IDLE) {
+        counters.xactTimeUs += Math.round((now - this.xactStart) * 1000);
+        this.xactStart = 0;
+      }
+    }
+    if (status !== IDLE && this.pool!.mode === PoolMode.statement) {
+      server.close("transaction blocks not allowed in statement pooling mode");
+      return;
+    }
+    if ((this.#holds & Hold.steps) !== 0 && !pipeline.full) this.#unhold(Hold.steps);
+    if (status === IDLE && pipeline.isEmpty && !this.#midMessage) this.#finishUnit(server);
+  }
+
+  /** Nothing is outstanding and no transaction is open: the server goes back if the pool mode says so. */
+  #finishUnit(server: Server): void {
+    if (this.pool!.mode === PoolMode.session) return;
+    this.#unlink(server);
+    this.pool!.release(server);
+  }
+
+  #unlink(server: Server): void {
+    this.server = null;
+    this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
+    if ((this.#holds & Hold.ownBacklog) !== 0) server.connection?.resume();
+    this.#unhold(Hold.serverBacklog | Hold.steps);
+  }
+
+  /** The server it holds takes data again. */
+  serverDrained(): void {
+    this.#unhold(Hold.serverBacklog);
+  }
+
+  /** The server it held is gone. */
+  serverLost(server: Server, reason: string): void {
+    if (this.server !== server) return;
+    this.server = null;
+    this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
+    this.fail(poolerError(PoolerErrors.serverLost, reason));
+  }
+
+  // ── Prepared statements ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Its named statements, made with the first. */
+  get statements(): ClientStatements {
+    this.#statements ??= new ClientStatements(this.engine.statements);
+    return this.#statements;
+  }
+
+  get statementCount(): number {
+    return this.#statements === null ? 0 : this.#statements.size;
+  }
+
+  forgetStatements(): void {
+    this.#statements?.clear();
+  }
+
+  // ── The console ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The console has answered its command; the next one is read. */
+  consoleAnswered(): void {
+    this.#consoleBusy = false;
+    if (!this.isClosed && this.framer.pending > 0) this.#process();
+  }
+
+  /** SUSPEND and its end. */
+  suspend(): void {
+    this.#hold(Hold.suspended);
+  }
+
+  resume(): void {
+    this.#unhold(Hold.suspended);
+  }
+
+  // ── Reading or not ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #hold(why: number): void {
+    if (this.#holds === 0) this.connection.pause();
+    this.#holds |= why;
+  }
+
+  #unhold(why: number): void {
+    if ((this.#holds & why) === 0) return;
+    this.#holds &= ~why;
+    if (this.#holds === 0 && !this.isClosed) this.connection.resume();
+  }
+
+  // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Ends it with an error. */
+  fail(error: ErrorToSend, reason = error.message): void {
+    if (this.isClosed) return;
+    if (this.engine.settings.logPoolerErrors) this.engine.log.warning(`${this} pooler error: ${error.message}`);
+    this.send(errorResponse(error));
+    this.close(reason);
+  }
+
+  /** Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. */
+  close(reason: string | null): void {
+    if (this.isClosed) return;
+    const { log, settings, turn, world, directory } = this.engine;
+    if (reason !== null && settings.logDisconnections) {
+      log.log(`${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.acceptedAt) / 1000))}s)`);
+    }
+    this.isClosed = true;
+    this.startup?.abandon();
+    const server = this.server;
+    const pool = this.pool;
+    if (server !== null && pool !== null) this.#letGo(server, pool);
+    if (pool !== null) pool.clientLeft(this);
+    this.console?.left(this);
+    this.#statements?.clear();
+    directory.left(this);
+    // FIN behind what is still to be written; a client that does not take it is cut off.
+    this.outbox.flush();
+    this.outbox.close();
+    this.connection.resume();
+    this.connection.end();
+    this.#linger = world.clock.after(LINGER_MS, () => this.connection.destroy());
+  }
+
+  /** It goes while it holds a server. */
+  #letGo(server: Server, pool: ServerPool): void {
+    const ready = server.isReady && !this.#midMessage && !this.#settingParameters;
+    this.server = null;
+    pool.clients.move(this.place, "idle", this.engine.turn.now);
+    if ((this.#holds & Hold.ownBacklog) !== 0) server.connection?.resume();
+    if (ready) {
+      pool.release(server);
+      return;
+    }
+    server.client = null;
+    server.close("client disconnect while server was not ready");
+  }
+}
+
+/** The pipeline's step for a message, 0 for those that are not answered. */
+function stepOf(type: number): number {
+  switch (type) {
+    case Frontend.Query:
+      return Step.query;
+    case Frontend.Parse:
+      return Step.parse;
+    case Frontend.Bind:
+      return Step.bind;
+    case Frontend.Describe:
+      return Step.describe;
+    case Frontend.Execute:
+      return Step.execute;
+    case Frontend.Close:
+      return Step.close;
+    case Frontend.Sync:
+      return Step.sync;
+    case Frontend.FunctionCall:
+      return Step.functionCall;
+    case Frontend.CopyDone:
+    case Frontend.CopyFail:
+      return Step.copyEnd;
+    default:
+      return 0;
+  }
+}
+
+function isKnown(type: number): boolean {
+  return stepOf(type) !== 0 || type === Frontend.Flush || type === Frontend.CopyData || type === Frontend.Terminate;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

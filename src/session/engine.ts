@@ -1,0 +1,83 @@
+/**
+ * What every session of one pooler shares. Made once by `pooler/`; there is no other way for sessions to reach each
+ * other or the outside.
+ */
+import type { ScramKeyCache } from "../auth/scram-key-cache.ts";
+import type { VerifierCache } from "../auth/verifier-cache.ts";
+import type { Settings } from "../config/settings.ts";
+import type { Logger } from "../log/logger.ts";
+import type { TlsSettings } from "../net/transport.ts";
+import type { Scratch, Turn } from "../net/turn.ts";
+import type { World } from "../net/world.ts";
+import type { ErrorToSend } from "../protocol/error-messages.ts";
+import type { StatementStore } from "../state/prepared-statement.ts";
+import type { TrackedParameters } from "../state/tracked-parameters.ts";
+import type { Client } from "./client.ts";
+import type { Console } from "./console.ts";
+import type { Database } from "./database.ts";
+import type { Server } from "./server.ts";
+import type { ServerPool } from "./server-pool.ts";
+import type { MessageParts } from "./statement-relay.ts";
+import type { User } from "./user.ts";
+
+export interface Engine {
+  readonly world: World;
+  readonly turn: Turn;
+  readonly scratch: Scratch;
+  /** Live: a reload or SET changes it in place. */
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly parameters: TrackedParameters;
+  readonly statements: StatementStore;
+  readonly parts: MessageParts;
+  readonly secrets: LoginSecrets;
+  readonly tls: TlsContexts;
+  readonly directory: Directory;
+  /** One counter for clients and servers, from 1: the `id` of SHOW. */
+  nextId(): number;
+}
+
+/** What password dialogues need beside the users' secrets. */
+export interface LoginSecrets {
+  /** 32 random bytes for the life of the process, for dialogues with users that do not exist. */
+  readonly mock: Uint8Array;
+  readonly verifiers: VerifierCache;
+  readonly scramKeys: ScramKeyCache;
+}
+
+/** Null where TLS is off, or the connection is no TCP one. */
+export interface TlsContexts {
+  /** What we show clients, made at start and at each reload. */
+  client(): TlsSettings | null;
+  /** Towards servers; files are read at each connect. `host`: the name in the configuration, for SNI and verify-full. */
+  server(host: string): TlsSettings;
+}
+
+/** Who is there, and who may come in. */
+export interface Directory {
+  /** The entry of that name, made from `*` if need be; null when there is none. */
+  findDatabase(name: string): Database | null;
+  findUser(name: string): User | null;
+  /** Made on the first login. */
+  poolFor(database: Database, user: User): ServerPool;
+  /** Why a client that has named `database` and `user` may not come in; null admits and counts it. */
+  admit(client: Client, database: Database | null, user: User | null): ErrorToSend | null;
+  /** A login that ends in no client of a database: the console's for this user; null when it may not. */
+  consoleFor(client: Client, userName: string): ConsoleAccess;
+  /** During a shutdown: why nobody comes in any more. */
+  closedFor(client: Client): ErrorToSend | null;
+  /** While a shutdown waits for servers: what a client that wants one is told. */
+  readonly serversClosedWith: ErrorToSend | null;
+  /** The logged-in client with this cancel key. */
+  byCancelKey(processId: number, secret: Uint8Array): Client | null;
+  loggedIn(client: Client): void;
+  /** It is gone, from whatever phase: gives back what `admit` and `loggedIn` took. */
+  left(client: Client): void;
+  serverOpened(server: Server): void;
+  serverClosed(server: Server): void;
+}
+
+/** What the console lets in: nobody, or a user (to be authenticated unless `trusted`) with a console. */
+export type ConsoleAccess =
+  | { readonly allowed: false; readonly error: ErrorToSend | null }
+  | { readonly allowed: true; readonly trusted: boolean; readonly user: User | null; readonly console: Console };

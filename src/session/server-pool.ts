@@ -1,0 +1,317 @@
+/**
+ * The sessions of one (database, user) pair: its servers and clients, and what is done when `pool/` has decided.
+ *
+ * Responsible for: what happens to a server between two clients (cancels in flight, reset query, check query), the
+ * pool's welcome, and what waiting clients are told when logins fail. Not for: who gets which server and when.
+ *
+ * Counterpart: PgBouncer's PgPool, `release_server`, `kill_pool_logins`.
+ */
+import { minPoolSize, poolMode, poolSize, reservePoolSize, serverLifetimeMs } from "../config/precedence.ts";
+import { serverAddresses } from "../config/server-address.ts";
+import type { ServerAddress } from "../config/server-address.ts";
+import { LoadBalanceHosts, PoolMode } from "../config/setting-words.ts";
+import { Pool } from "../pool/pool.ts";
+import type { PoolHost } from "../pool/pool-host.ts";
+import type { PoolPolicy } from "../pool/pool-policy.ts";
+import { ServerState } from "../pool/server-state.ts";
+import type { Slot } from "../pool/slot.ts";
+import { StateLists } from "../pool/state-lists.ts";
+import type { ErrorToSend } from "../protocol/error-messages.ts";
+import type { ParameterValues } from "../state/tracked-parameters.ts";
+import type { Client } from "./client.ts";
+import { ClientState, clientStateTable } from "./client-state.ts";
+import type { Database } from "./database.ts";
+import type { Engine } from "./engine.ts";
+import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import { Server } from "./server.ts";
+import { Task } from "./task.ts";
+import type { User } from "./user.ts";
+
+/** What a client is told at login: made of the first login to a server. */
+export interface Welcome {
+  /** Parameters that are not tracked, as the server reported them. */
+  readonly untracked: readonly (readonly [name: string, value: string])[];
+  /** Tracked ones, for clients that brought none of their own. */
+  readonly tracked: ParameterValues;
+}
+
+/** `server_check_query` of this text means an empty Query. */
+const EMPTY_QUERY = "<empty>";
+const IDLE = 0x49;
+
+export class ServerPool implements PoolHost<Server, Client> {
+  readonly engine: Engine;
+  readonly database: Database;
+  readonly user: User;
+  readonly core: Pool<Server, Client>;
+  readonly clients = new StateLists<ClientState, Client>(clientStateTable);
+  readonly #policy: PoolPolicy;
+  /** Null until a server has logged in, and after RECONNECT. */
+  welcome: Welcome | null = null;
+  mode: PoolMode = PoolMode.session;
+  /** The last attempt ended before the login was answered. */
+  connectFailed = false;
+  /** What PostgreSQL said to the last login, if it refused it. */
+  #loginError: ErrorToSend | null = null;
+  /** Clients that logged in and wait for the first welcome. */
+  readonly #greeting = new Set<Client>();
+  #nextHost = 0;
+  /** When a client or server was last here, monotonic ms. */
+  usedAt: number;
+
+  constructor(engine: Engine, database: Database, user: User) {
+    this.engine = engine;
+    this.database = database;
+    this.user = user;
+    this.usedAt = engine.turn.now;
+    this.#policy = {
+      sizeMax: 0,
+      sizeMin: 0,
+      reserveMax: 0,
+      reserveTimeoutMs: 0,
+      checkDelayMs: 0,
+      checks: false,
+      idleTimeoutMs: 0,
+      lifetimeMs: 0,
+      loginRetryMs: 0,
+      roundRobin: false,
+      loginsAtOnceMax: 1,
+      keepFilled: false,
+    };
+    this.refreshPolicy();
+    this.core = new Pool<Server, Client>(this.#policy, this, [database.connections, user.connections]);
+    if (database.paused) this.core.pause(engine.turn.now);
+  }
+
+  /** Takes over what the settings and entries say now. */
+  refreshPolicy(): void {
+    const { settings } = this.engine;
+    const { entry } = this.database;
+    const userEntry = this.user.entry;
+    const policy = this.#policy;
+    policy.sizeMax = poolSize(settings, entry, userEntry);
+    policy.sizeMin = minPoolSize(settings, entry);
+    policy.reserveMax = reservePoolSize(settings, entry, userEntry);
+    policy.reserveTimeoutMs = settings.reservePoolTimeoutMs;
+    policy.checkDelayMs = settings.serverCheckDelayMs;
+    policy.checks = settings.serverCheckQuery !== "";
+    policy.idleTimeoutMs = settings.serverIdleTimeoutMs;
+    policy.lifetimeMs = serverLifetimeMs(settings, entry);
+    policy.loginRetryMs = settings.serverLoginRetryMs;
+    policy.roundRobin = settings.serverRoundRobin;
+    policy.keepFilled = entry.user !== null;
+    this.mode = poolMode(settings, entry, userEntry);
+  }
+
+  /** Prepared statements and settings follow the client. */
+  get shares(): boolean {
+    return this.mode !== PoolMode.session;
+  }
+
+  get hasStatements(): boolean {
+    return this.mode !== PoolMode.session && this.engine.settings.maxPreparedStatements > 0;
+  }
+
+  // ── Clients ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * `client` has authenticated: it is greeted at once when the welcome is known, else after the next login to a server.
+   */
+  greet(client: Client): void {
+    if (this.welcome !== null) {
+      this.clients.enter(client.place, ClientState.idle, this.engine.turn.now);
+      client.greeted(this.welcome);
+      return;
+    }
+    this.clients.enter(client.place, ClientState.waiting, this.engine.turn.now);
+    this.#greeting.add(client);
+    this.core.warm(this.engine.turn.now);
+  }
+
+  isGreeting(client: Client): boolean {
+    return this.#greeting.has(client);
+  }
+
+  get greetingCount(): number {
+    return this.#greeting.size;
+  }
+
+  /**
+   * A server for `client`, linked; or null: it waits, and ends by `client.served`, or is closed with an error.
+   */
+  request(client: Client): Server | null {
+    const { now } = this.engine.turn;
+    const closed = this.engine.directory.serversClosedWith;
+    if (closed !== null) {
+      client.fail(closed);
+      return null;
+    }
+    if (this.core.loginFailing && this.#loginError !== null) {
+      client.fail(poolerError(PoolerErrors.loginFailing, this.#loginError.message.slice(0, 99)));
+      this.core.warm(now);
+      return null;
+    }
+    const server = this.core.acquire(client.waiting, now);
+    if (server === null) {
+      this.clients.move(client.place, ClientState.waiting, now);
+      return null;
+    }
+    this.clients.move(client.place, ClientState.active, now);
+    this.#assign(server, client);
+    return server;
+  }
+
+  serve(client: Client, server: Server): void {
+    const { now } = this.engine.turn;
+    this.database.counters.waitTimeUs += Math.round((now - client.waiting.since) * 1000);
+    this.clients.move(client.place, ClientState.active, now);
+    this.#assign(server, client);
+    client.served(server);
+  }
+
+  #assign(server: Server, client: Client): void {
+    this.database.counters.serverAssignmentCount += 1;
+    server.client = client;
+    server.pipeline.linked = client;
+  }
+
+  /** The client does not wait any more, or is gone. */
+  leaveQueue(client: Client): void {
+    this.#greeting.delete(client);
+    this.core.leave(client.waiting);
+  }
+
+  /** `client`, not linked, leaves for good. */
+  clientLeft(client: Client): void {
+    this.leaveQueue(client);
+    this.clients.leave(client.place);
+    this.usedAt = this.engine.turn.now;
+  }
+
+  /** Its client is done with `server`, which is ready. The client has been unlinked. */
+  release(server: Server): void {
+    server.client = null;
+    server.pipeline.linked = null;
+    for (const cancel of [...server.cancels]) cancel.targetReleased();
+    if (server.cancels.length > 0) {
+      this.core.cancelling(server, this.engine.turn.now);
+      return;
+    }
+    this.#cleanUp(server);
+  }
+
+  /** The last cancel request that aimed at `server` has ended. */
+  cancelsEnded(server: Server): void {
+    if (!server.isClosed && server.place.state === ServerState.beingCanceled) this.#cleanUp(server);
+  }
+
+  #cleanUp(server: Server): void {
+    const { settings, turn } = this.engine;
+    const resets = settings.serverResetQuery !== "" && (!this.shares || settings.serverResetQueryAlways);
+    if (!resets || server.closeNeeded || server.dirty || this.core.paused) {
+      this.core.released(server, turn.now);
+      return;
+    }
+    this.core.testing(server, turn.now);
+    server.run(
+      new Task(settings.serverResetQuery, (error, status) => {
+        if (error !== null || status !== IDLE) server.close("reset query failed");
+        else this.core.released(server, this.engine.turn.now);
+      }),
+    );
+  }
+
+  // ── Servers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  open(slot: Slot): void {
+    const server = new Server(this.engine, this, this.#nextAddress());
+    this.core.opening(server, slot, this.engine.turn.now);
+    this.engine.directory.serverOpened(server);
+    server.open();
+  }
+
+  #nextAddress(): ServerAddress {
+    const { entry } = this.database;
+    const addresses = serverAddresses(entry, this.engine.settings.unixSocketDir);
+    if (entry.loadBalanceHosts === LoadBalanceHosts.roundRobin || this.connectFailed) this.#nextHost += 1;
+    this.connectFailed = false;
+    // Without a Unix socket directory there is nowhere to go; the attempt fails like any other.
+    return addresses[(this.#nextHost - 1 + addresses.length) % addresses.length] ?? { kind: "unix", path: "" };
+  }
+
+  check(server: Server): void {
+    const text = this.engine.settings.serverCheckQuery;
+    server.run(
+      new Task(text === EMPTY_QUERY ? "" : text, (error, status) => {
+        if (error !== null || status !== IDLE) server.close("test query failed");
+        else this.core.checked(server, this.engine.turn.now);
+      }),
+    );
+  }
+
+  retire(server: Server, reason: string): void {
+    server.close(reason);
+  }
+
+  hasClients(): boolean {
+    return this.clients.total > 0;
+  }
+
+  log(level: "WARNING" | "LOG", message: string, server: Server | null): void {
+    const line = server === null ? `C-${this.database.name}/${this.user.name}: ${message}` : `${server} ${message}`;
+    if (level === "WARNING") this.engine.log.warning(line);
+    else this.engine.log.log(line);
+  }
+
+  /** `server` has logged in. `reported`: its ParameterStatus, in order. */
+  serverOpened(server: Server, reported: ReadonlyMap<string, string>): void {
+    this.#loginError = null;
+    if (this.welcome === null && !server.closeNeeded) {
+      const untracked = [...reported].filter(([name]) => this.engine.parameters.indexOf(name) < 0);
+      this.welcome = { untracked, tracked: server.parameters };
+      for (const client of [...this.#greeting]) {
+        this.#greeting.delete(client);
+        this.clients.move(client.place, ClientState.idle, this.engine.turn.now);
+        client.greeted(this.welcome);
+      }
+    }
+    if (!server.isClosed) this.core.opened(server, this.engine.turn.now);
+  }
+
+  /** PostgreSQL refused a login. Without another server everybody who waits learns why; 57P03 (starting up) passes. */
+  loginRefused(_server: Server, error: ErrorToSend): void {
+    this.#loginError = error;
+    if (error.code === "57P03") return;
+    const connected = this.core.servers.total - this.core.servers.count(ServerState.new);
+    if (connected > 0 && this.welcome !== null) return;
+    for (const client of [...this.clients.in(ClientState.waiting)]) client.fail(error);
+  }
+
+  /** `server` has begun to close. */
+  serverClosing(server: Server): void {
+    const { now } = this.engine.turn;
+    const { slot } = server;
+    if (server.place.state === ServerState.new && slot !== null) this.core.openFailed(server, slot, now);
+    else if (server.place.state !== null) this.core.retire(server, "closed", now);
+  }
+
+  /** Its socket has closed. */
+  serverGone(server: Server): void {
+    this.usedAt = this.engine.turn.now;
+    this.engine.directory.serverClosed(server);
+    this.core.closed(server, this.engine.turn.now);
+  }
+
+  /** Maintenance, 3 times a second. */
+  tick(): void {
+    const { now } = this.engine.turn;
+    if (this.#greeting.size > 0 && this.welcome === null) this.core.warm(now);
+    this.core.tick(now);
+  }
+
+  /** RECONNECT, or a changed configuration: servers of now are not used again, and the next login makes a new welcome. */
+  reconnect(): void {
+    this.welcome = null;
+    this.core.markCloseNeeded(this.engine.turn.now);
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * One connection to PostgreSQL: its socket, its pipeline, and what is known of its session.
+ *
+ * Responsible for: opening and closing, and telling the pipeline's events to whom they concern. Not for: whom it is
+ * given to (`pool/`, `server-pool.ts`), the login dialogue (`server-startup.ts`), what the client that holds it sends
+ * (`client.ts`).
+ *
+ * Its state (new, idle, used, tested, active, being_canceled) is its place in the pool's lists and nothing else.
+ *
+ * Counterpart: PgBouncer's `server.c`.
+ */
+import type { ServerAddress } from "../config/server-address.ts";
+import { SslMode } from "../config/setting-words.ts";
+import { Outbox } from "../net/outbox.ts";
+import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
+import type { Timer } from "../net/world.ts";
+import type { EntryOwner, PipelineHost } from "../pipeline/pipeline.ts";
+import { Pipeline } from "../pipeline/pipeline.ts";
+import { Step } from "../pipeline/step.ts";
+import type { PoolServer } from "../pool/pool-host.ts";
+import type { Slot } from "../pool/slot.ts";
+import type { ServerState } from "../pool/server-state.ts";
+import { Place } from "../pool/state-lists.ts";
+import { decodeText } from "../protocol/byte-text.ts";
+import type { ErrorToSend } from "../protocol/error-messages.ts";
+import { readErrorFields } from "../protocol/error-fields.ts";
+import { Framer } from "../protocol/framer.ts";
+import { TERMINATE, query } from "../protocol/frontend-messages.ts";
+import { DEALLOCATE_ALL, DISCARD_ALL, hasCommandTag } from "../protocol/command-tag.ts";
+import { ServerStatements } from "../state/prepared-statement.ts";
+import type { ParameterValues } from "../state/tracked-parameters.ts";
+import type { CancelForward } from "./cancel-forward.ts";
+import type { Client } from "./client.ts";
+import type { Engine } from "./engine.ts";
+import { LINGER_MS, socketOptions } from "./socket-options.ts";
+import { ServerStartup } from "./server-startup.ts";
+import type { ServerPool } from "./server-pool.ts";
+import { Task } from "./task.ts";
+
+const IDLE = 0x49;
+/** PostgreSQL's own limit of a message. */
+const MESSAGE_BYTES_MAX = 0x7fffffff;
+
+export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server> {
+  readonly id: number;
+  readonly engine: Engine;
+  readonly pool: ServerPool;
+  readonly address: ServerAddress;
+  readonly place: Place<ServerState, Server> = new Place<ServerState, Server>(this);
+  readonly framer = new Framer();
+  readonly pipeline = new Pipeline(this);
+  readonly statements: ServerStatements;
+  outbox: Outbox;
+  connection: Connection | null = null;
+  slot: Slot | null = null;
+  openedAt = 0;
+  usedAt = 0;
+  closeNeeded = false;
+  dirty = false;
+  /** The login dialogue; null once it is over. */
+  startup: ServerStartup | null;
+  /** Status of the last ReadyForQuery. */
+  status = IDLE;
+  /** The tracked parameters as the server reported them. */
+  parameters: ParameterValues;
+  /** What a cancel request to it must carry. */
+  keyProcessId = 0;
+  keySecret: Uint8Array = new Uint8Array(0);
+  /** Who holds it. */
+  client: Client | null = null;
+  /** When the running transaction's first message was sent, monotonic ms. */
+  linkedAt = 0;
+  /** Cancel requests that aim at it. */
+  cancels: CancelForward[] = [];
+  /** "TLSv1.3/TLS_AES_256_GCM_SHA384", empty without TLS. */
+  tls = "";
+  /** Milliseconds since 1970. */
+  readonly connectedWallTime: number;
+  #task: Task | null = null;
+  #linger: Timer | null = null;
+  #secured = false;
+  #connected = false;
+  /** No more is read or told; the socket may still be closing. */
+  isClosed = false;
+
+  constructor(engine: Engine, pool: ServerPool, address: ServerAddress) {
+    this.engine = engine;
+    this.pool = pool;
+    this.address = address;
+    this.id = engine.nextId();
+    this.statements = new ServerStatements(engine.statements);
+    this.parameters = engine.parameters.unknown;
+    this.outbox = new Outbox(engine.turn, engine.scratch, null);
+    this.startup = new ServerStartup(this);
+    this.connectedWallTime = engine.world.clock.wallTime();
+  }
+
+  /** The prefix of its log lines. */
+  toString(): string {
+    const where =
+      this.address.kind === "unix" ? `unix:${this.pool.database.entry.port}` : `${bracketed(this.remoteAddress)}:${this.address.port}`;
+    return `S-0x${this.id.toString(16).padStart(12, "0")}: ${this.pool.database.name}/${this.pool.user.name}@${where}`;
+  }
+
+  /** The literal address; the configured name until it was resolved. */
+  get remoteAddress(): string {
+    if (this.address.kind === "unix") return "unix";
+    return this.connection?.remote.address || this.address.host;
+  }
+
+  /** As configured, for TLS. */
+  get hostName(): string {
+    return this.address.kind === "tcp" ? this.address.host : "";
+  }
+
+  get usesTls(): boolean {
+    return this.address.kind === "tcp" && this.engine.settings.serverTlsSslmode !== SslMode.disable;
+  }
+
+  /** The socket is open; the login may still be under way. */
+  get isConnected(): boolean {
+    return this.#connected;
+  }
+
+  /** Idle by its own word, and nothing outstanding. */
+  get isReady(): boolean {
+    return this.status === IDLE && this.pipeline.isEmpty;
+  }
+
+  /** Resolves the name, if it is one, and connects. */
+  open(): void {
+    const address = this.address;
+    if (address.kind === "unix") {
+      this.#connect({ path: address.path.startsWith("@") ? `\0${address.path.slice(1)}` : address.path });
+      return;
+    }
+    this.engine.world.resolve(address.host).then(
+      (addresses) => {
+        if (this.isClosed) return;
+        const host = addresses[this.id % addresses.length];
+        if (host === undefined) this.connectFailed("server DNS lookup failed");
+        else this.#connect({ host, port: address.port });
+      },
+      () => {
+        if (!this.isClosed) this.connectFailed("server DNS lookup failed");
+      },
+    );
+  }
+
+  #connect(to: { path: string } | { host: string; port: number }): void {
+    this.connection = this.engine.world.transport.connect(to, this);
+    this.outbox = new Outbox(this.engine.turn, this.engine.scratch, this.connection);
+  }
+
+  send(bytes: Uint8Array): void {
+    this.outbox.addAll(bytes);
+  }
+
+  startTls(): void {
+    this.connection?.startTls("client", this.engine.tls.server(this.hostName));
+  }
+
+  /** Runs a query of our own. Nothing else may be outstanding. */
+  run(task: Task): void {
+    this.#task = task;
+    this.pipeline.push(Step.query, task, null);
+    this.outbox.addAll(query(task.text));
+  }
+
+  // ── The socket ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onOpen(): void {
+    if (this.isClosed || this.connection === null) return;
+    this.#connected = true;
+    const { settings, world, log } = this.engine;
+    if (this.address.kind === "tcp") world.setSocketOptions(this.connection.fd, socketOptions(settings));
+    if (settings.logConnections) {
+      const { address, port } = this.connection.local;
+      log.log(
+        this.address.kind === "unix"
+          ? `${this} new connection to server`
+          : `${this} new connection to server (from ${bracketed(address)}:${port})`,
+      );
+    }
+    this.startup?.begin();
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    if (this.startup !== null) {
+      this.startup.receive(bytes);
+      return;
+    }
+    this.pool.database.counters.bytesSent += bytes.length;
+    this.usedAt = this.engine.turn.now;
+    this.framer.push(bytes);
+    this.pipeline.receive(this.framer, MESSAGE_BYTES_MAX);
+  }
+
+  onDrain(): void {
+    this.outbox.drained();
+    this.client?.serverDrained();
+  }
+
+  onSecure(peer: TlsPeer): void {
+    if (this.isClosed) return;
+    this.#secured = true;
+    this.outbox.keepsMemory = true;
+    this.tls = `${peer.version}/${peer.cipher}`;
+    if (this.engine.settings.logConnections) this.engine.log.log(`${this} SSL established: ${this.tls}`);
+    this.startup?.secured(peer);
+  }
+
+  onEnd(): void {
+    if (!this.isClosed) this.#lost(null);
+  }
+
+  onClose(error: (Error & { code?: string }) | null): void {
+    this.#linger?.cancel();
+    this.#linger = null;
+    if (!this.isClosed) this.#lost(error);
+    this.pool.serverGone(this);
+  }
+
+  #lost(error: (Error & { code?: string }) | null): void {
+    if (this.startup === null) {
+      this.close("server conn crashed?", false);
+    } else {
+      if (error !== null && this.usesTls && !this.#secured && this.connection !== null) {
+        this.engine.log.debug(`${this} ${error.message}`);
+      }
+      this.connectFailed(this.#connected ? "server conn crashed?" : "connect failed");
+    }
+  }
+
+  // ── Login ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The first ReadyForQuery. */
+  loggedIn(status: number): void {
+    const startup = this.startup;
+    if (startup === null) return;
+    this.startup = null;
+    this.status = status;
+    this.keyProcessId = startup.keyProcessId;
+    this.keySecret = startup.keySecret;
+    for (const [name, value] of startup.parameters) {
+      const index = this.engine.parameters.indexOf(name);
+      if (index >= 0) this.parameters = this.engine.parameters.with(this.parameters, index, value);
+    }
+    const connectQuery = this.pool.database.entry.connectQuery;
+    if (connectQuery === null) {
+      this.pool.serverOpened(this, startup.parameters);
+      return;
+    }
+    this.run(
+      new Task(connectQuery, (error) => {
+        if (error !== null) this.engine.log.warning(`${this} connect_query failed: ${error.message ?? ""}`);
+        this.pool.serverOpened(this, startup.parameters);
+      }),
+    );
+  }
+
+  /** The attempt is over; clients wait on. */
+  connectFailed(reason: string): void {
+    this.pool.connectFailed = true;
+    this.close(reason, false);
+  }
+
+  /** PostgreSQL refused the login: those who wait for it are told why. */
+  loginFailed(reason: string, error: ErrorToSend): void {
+    this.pool.loginRefused(this, error);
+    this.close(reason, false);
+  }
+
+  // ── What the pipeline tells ─────────────────────────────────────────────────────────────────────────────────────
+
+  ready(owner: EntryOwner | null, status: number): void {
+    this.status = status;
+    if (owner === this.#task) this.#task = null;
+    owner?.ended(status);
+  }
+
+  failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {
+    if (owner !== null && owner === this.#task) {
+      this.#task.error ??= readErrorFields(memory, at, size);
+    } else if (owner === null) {
+      this.dirty = true;
+    }
+  }
+
+  completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {
+    if (!hasCommandTag(memory, at, size, DEALLOCATE_ALL) && !hasCommandTag(memory, at, size, DISCARD_ALL)) return;
+    this.statements.clear();
+    if (owner !== null && owner === this.client) this.client.forgetStatements();
+  }
+
+  parameterStatus(memory: Uint8Array, at: number, size: number): void {
+    const [name, value] = decodeText(memory, at + 5, at + size).split("\0");
+    if (name === undefined || value === undefined) return;
+    const tracked = this.engine.parameters;
+    const index = tracked.indexOf(name);
+    if (index < 0) return;
+    this.parameters = tracked.with(this.parameters, index, value);
+    const client = this.client;
+    // What a SET of ours is answered with says nothing of the client: it is told of the result when all are set.
+    if (client !== null && this.#task === null) client.parameters = tracked.with(client.parameters, index, value);
+  }
+
+  stray(): void {
+    // An Error or Notice on a free server; a notification means nothing to anybody.
+    this.dirty = true;
+  }
+
+  broken(reason: string): void {
+    this.engine.log.error(`${this} ${reason}`);
+    this.close("unknown pkt from server", false);
+  }
+
+  // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Ends it now. The client that holds it is told `reason`. `orderly`: the stream is intact, PostgreSQL is sent a
+   * Terminate.
+   */
+  close(reason: string, orderly = true): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    const { log, settings, turn, world } = this.engine;
+    if (settings.logDisconnections) {
+      log.log(`${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.openedAt) / 1000))}s)`);
+    }
+    const client = this.client;
+    this.client = null;
+    this.pipeline.close();
+    this.statements.clear();
+    for (const cancel of [...this.cancels]) cancel.targetReleased();
+    const connection = this.connection;
+    if (connection !== null) {
+      if (orderly && this.startup === null) this.outbox.addAll(TERMINATE);
+      this.outbox.flush();
+      this.outbox.close();
+      connection.resume();
+      if (orderly) {
+        connection.end();
+        this.#linger = world.clock.after(LINGER_MS, () => connection.destroy());
+      } else {
+        connection.destroy();
+      }
+    }
+    this.pool.serverClosing(this);
+    if (connection === null) this.pool.serverGone(this);
+    client?.serverLost(this, reason);
+  }
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
+}

@@ -1,0 +1,333 @@
+/**
+ * Named prepared statements of clients in transaction and statement mode: which name goes to the server, what is sent
+ * before, and which answer is made up.
+ *
+ *     client            server                          answer
+ *     Parse s           Parse PGBOUNCER_7               forwarded          the server did not have it
+ *     Parse s           –                               ParseComplete put in
+ *     Bind s            Bind PGBOUNCER_7                forwarded
+ *     Bind s            Parse PGBOUNCER_7, Bind         1 swallowed        the server did not have it
+ *     Close s           –                               CloseComplete put in
+ *     –                 Close PGBOUNCER_3               3 swallowed        more than max_prepared_statements
+ *
+ * Unnamed statements, portals, and PREPARE in SQL pass through. Counterpart: PgBouncer's `prepare.c`.
+ */
+import type { Undoable } from "../pipeline/pipeline.ts";
+import { PUT_IN, Step, SWALLOW } from "../pipeline/step.ts";
+import type { Framer } from "../protocol/framer.ts";
+import { HEADER_BYTES } from "../protocol/framer.ts";
+import { close } from "../protocol/frontend-messages.ts";
+import { Frontend, TargetKind } from "../protocol/message-type.ts";
+import {
+  BindParts,
+  ParseParts,
+  TargetParts,
+  inspectBind,
+  inspectParse,
+  inspectTarget,
+  renameBindHead,
+  renameTarget,
+} from "../protocol/statement-messages.ts";
+import type { PreparedStatement } from "../state/prepared-statement.ts";
+import { latin1 } from "../state/prepared-statement.ts";
+import type { Client } from "./client.ts";
+import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import type { Server } from "./server.ts";
+
+/** What became of a message; any other value is the offset from where its bytes go on to the server as they are. */
+export const Relayed = {
+  /** Nothing to do with names: the caller forwards it. */
+  asItIs: -1,
+  /** More of it must come first. */
+  later: -2,
+  /** The client has been closed. */
+  refused: -3,
+} as const;
+
+/** A named Parse is held whole up to here. */
+export const PARSE_HELD_BYTES_MAX = 16 * 1024 * 1024;
+/** Both names of a Bind must lie within this. */
+const BIND_NAMES_BYTES_MAX = 64 * 1024;
+/** Describe and Close consist of a name. */
+const TARGET_BYTES_MAX = 64 * 1024;
+/** One client's names. */
+export const CLIENT_STATEMENTS_MAX = 100_000;
+
+/** The offsets of the message being looked at, one set for a pooler. Written and read within one call. */
+export class MessageParts {
+  readonly parse = new ParseParts();
+  readonly bind = new BindParts();
+  readonly target = new TargetParts();
+}
+
+/**
+ * Relays the Parse, Bind, Describe or Close that `framer` offers. `runStart`, `runEnd`: bytes before it that are still to
+ * be forwarded; unless the result is `asItIs` or `later` they have been.
+ */
+export function relayStatementMessage(
+  client: Client,
+  server: Server,
+  framer: Framer,
+  memory: Uint8Array,
+  runStart: number,
+  runEnd: number,
+): number {
+  if (!server.pool.hasStatements) return Relayed.asItIs;
+  switch (framer.type) {
+    case Frontend.Parse:
+      return relayParse(client, server, framer, memory, runStart, runEnd);
+    case Frontend.Bind:
+      return relayBind(client, server, framer, memory, runStart, runEnd);
+    case Frontend.Describe:
+      return relayDescribe(client, server, framer, memory, runStart, runEnd);
+    case Frontend.Close:
+      return relayClose(client, server, framer, memory, runStart, runEnd);
+    default:
+      return Relayed.asItIs;
+  }
+}
+
+function relayParse(
+  client: Client,
+  server: Server,
+  framer: Framer,
+  memory: Uint8Array,
+  runStart: number,
+  runEnd: number,
+): number {
+  const { at, size } = framer;
+  if (framer.available <= HEADER_BYTES) {
+    framer.holdFor(HEADER_BYTES + 1);
+    return Relayed.later;
+  }
+  if (memory[at + HEADER_BYTES] === 0) return Relayed.asItIs;
+  if (!framer.whole) {
+    if (size > PARSE_HELD_BYTES_MAX) return refuse(client, PoolerErrors.parseTooLong);
+    framer.hold();
+    return Relayed.later;
+  }
+  const parts = inspectParse(memory, at, size, client.engine.parts.parse);
+  if (parts === null) return refuse(client, PoolerErrors.brokenParse);
+  const name = latin1(memory, parts.nameStart, parts.nameEnd);
+  if (client.statements.get(name) !== undefined) {
+    client.engine.log.warning(`${client} prepared statement '${name}' was already prepared`);
+    return refuse(client, PoolerErrors.statementInUse);
+  }
+  if (client.statementCount >= CLIENT_STATEMENTS_MAX) return refuse(client, PoolerErrors.tooManyStatements);
+
+  client.forwardTo(server, memory, runStart, runEnd);
+  const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
+  client.statements.set(name, statement);
+  server.pool.database.counters.clientParseCount += 1;
+  if (server.statements.use(statement)) {
+    server.pipeline.push(Step.parse | PUT_IN, client, new NewName(client, name, statement));
+  } else {
+    prepare(client, server, statement, Step.parse, new NewNameOnServer(client, name, statement, server));
+  }
+  return parts.end;
+}
+
+function relayBind(
+  client: Client,
+  server: Server,
+  framer: Framer,
+  memory: Uint8Array,
+  runStart: number,
+  runEnd: number,
+): number {
+  const { at, size, available } = framer;
+  const parts = inspectBind(memory, at, size, available, client.engine.parts.bind);
+  if (parts === null) return refuse(client, PoolerErrors.brokenBind);
+  if (!parts.complete) {
+    if (available >= BIND_NAMES_BYTES_MAX) return refuse(client, PoolerErrors.brokenBind);
+    // Twice what is there each time: copied twice at most, and never all of a large one.
+    framer.holdFor(Math.min(BIND_NAMES_BYTES_MAX, Math.max(256, available * 2)));
+    return Relayed.later;
+  }
+  if (parts.statementStart === parts.statementEnd) return Relayed.asItIs;
+  const statement = find(client, memory, parts.statementStart, parts.statementEnd);
+  if (statement === null) return Relayed.refused;
+
+  client.forwardTo(server, memory, runStart, runEnd);
+  server.pool.database.counters.bindCount += 1;
+  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
+  server.outbox.addAll(renameBindHead(memory, parts, statement.serverNameBytes));
+  server.pipeline.push(Step.bind, client, null);
+  return parts.tailStart;
+}
+
+function relayDescribe(
+  client: Client,
+  server: Server,
+  framer: Framer,
+  memory: Uint8Array,
+  runStart: number,
+  runEnd: number,
+): number {
+  const parts = target(client, framer, memory);
+  if (parts === null) return client.isClosed ? Relayed.refused : Relayed.later;
+  if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
+  const statement = find(client, memory, parts.nameStart, parts.nameEnd);
+  if (statement === null) return Relayed.refused;
+
+  client.forwardTo(server, memory, runStart, runEnd);
+  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
+  server.outbox.addAll(renameTarget(parts, statement.serverNameBytes));
+  server.pipeline.push(Step.describe, client, null);
+  return framer.at + framer.size;
+}
+
+function relayClose(
+  client: Client,
+  server: Server,
+  framer: Framer,
+  memory: Uint8Array,
+  runStart: number,
+  runEnd: number,
+): number {
+  const parts = target(client, framer, memory);
+  if (parts === null) return client.isClosed ? Relayed.refused : Relayed.later;
+  if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
+  client.forwardTo(server, memory, runStart, runEnd);
+  const name = latin1(memory, parts.nameStart, parts.nameEnd);
+  const statement = client.statements.take(name);
+  let closed: ClosedName | null = null;
+  if (statement !== undefined) {
+    client.engine.statements.giveBack(statement);
+    closed = new ClosedName(client, name, statement);
+  }
+  server.pipeline.push(Step.close | PUT_IN, client, closed);
+  return framer.at + framer.size;
+}
+
+/** The offered Describe or Close; null when more of it must come, or it was refused. */
+function target(client: Client, framer: Framer, memory: Uint8Array): TargetParts | null {
+  const broken = framer.type === Frontend.Describe ? PoolerErrors.brokenDescribe : PoolerErrors.brokenClose;
+  if (!framer.whole) {
+    if (framer.size > TARGET_BYTES_MAX) refuse(client, broken);
+    else framer.hold();
+    return null;
+  }
+  const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
+  if (parts === null) refuse(client, broken);
+  return parts;
+}
+
+/** The client's statement of this name; null when it has none and was closed for it. */
+function find(client: Client, memory: Uint8Array, start: number, end: number): PreparedStatement | null {
+  const name = latin1(memory, start, end);
+  const statement = client.statementCount === 0 ? undefined : client.statements.get(name);
+  if (statement !== undefined) return statement;
+  client.engine.log.warning(`${client} prepared statement '${name}' not found`);
+  refuse(client, PoolerErrors.statementMissing);
+  return null;
+}
+
+function refuse(client: Client, error: (typeof PoolerErrors)[keyof typeof PoolerErrors]): number {
+  client.fail(poolerError(error));
+  return Relayed.refused;
+}
+
+/** A Parse that the client has not sent now: it prepared the statement on another server. */
+function prepareAgain(client: Client, server: Server, statement: PreparedStatement): void {
+  prepare(client, server, statement, Step.parse | SWALLOW, new OnServer(statement, server));
+}
+
+function prepare(client: Client, server: Server, statement: PreparedStatement, step: number, undo: Undoable): void {
+  server.outbox.addAll(statement.parse);
+  server.pipeline.push(step, client, undo);
+  server.statements.add(statement);
+  server.pool.database.counters.serverParseCount += 1;
+  const max = client.engine.settings.maxPreparedStatements;
+  for (let oldest = server.statements.oldestBeyond(max); oldest !== null; oldest = server.statements.oldestBeyond(max)) {
+    server.statements.delete(oldest);
+    server.outbox.addAll(close(TargetKind.Statement, oldest.serverName));
+    server.pipeline.push(Step.close | SWALLOW, client, new Evicted(oldest, server));
+  }
+}
+
+/** The client has a name for a statement that the server had already. */
+class NewName implements Undoable {
+  readonly #client: Client;
+  readonly #name: string;
+  readonly #statement: PreparedStatement;
+
+  constructor(client: Client, name: string, statement: PreparedStatement) {
+    this.#client = client;
+    this.#name = name;
+    this.#statement = statement;
+  }
+
+  undo(): void {
+    const client = this.#client;
+    if (client.isClosed || client.statements.get(this.#name) !== this.#statement) return;
+    client.statements.take(this.#name);
+    client.engine.statements.giveBack(this.#statement);
+  }
+}
+
+/** A statement was sent to the server. */
+class OnServer implements Undoable {
+  readonly #statement: PreparedStatement;
+  readonly #server: Server;
+
+  constructor(statement: PreparedStatement, server: Server) {
+    this.#statement = statement;
+    this.#server = server;
+  }
+
+  undo(): void {
+    this.#server.statements.delete(this.#statement);
+  }
+}
+
+/** Both. */
+class NewNameOnServer implements Undoable {
+  readonly #name: NewName;
+  readonly #onServer: OnServer;
+
+  constructor(client: Client, name: string, statement: PreparedStatement, server: Server) {
+    this.#name = new NewName(client, name, statement);
+    this.#onServer = new OnServer(statement, server);
+  }
+
+  undo(): void {
+    this.#onServer.undo();
+    this.#name.undo();
+  }
+}
+
+/** The server was told to close one. */
+class Evicted implements Undoable {
+  readonly #statement: PreparedStatement;
+  readonly #server: Server;
+
+  constructor(statement: PreparedStatement, server: Server) {
+    this.#statement = statement;
+    this.#server = server;
+  }
+
+  undo(): void {
+    if (!this.#server.isClosed) this.#server.statements.add(this.#statement);
+  }
+}
+
+/** The client has closed a name. */
+class ClosedName implements Undoable {
+  readonly #client: Client;
+  readonly #name: string;
+  readonly #statement: PreparedStatement;
+
+  constructor(client: Client, name: string, statement: PreparedStatement) {
+    this.#client = client;
+    this.#name = name;
+    this.#statement = statement;
+  }
+
+  undo(): void {
+    const client = this.#client;
+    if (client.isClosed || client.statements.get(this.#name) !== undefined) return;
+    client.engine.statements.keep(this.#statement);
+    client.statements.set(this.#name, this.#statement);
+  }
+}

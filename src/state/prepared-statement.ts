@@ -1,0 +1,159 @@
+/**
+ * Named protocol-level prepared statements that follow a client from server to server (transaction and statement mode).
+ *
+ * A statement is its query text and parameter types. All clients that prepare the same share one `PreparedStatement`,
+ * which is called `PGBOUNCER_N` on every server that has it. Texts are kept once.
+ *
+ * Counterpart: PgBouncer's `prepare.c`. Names and texts are kept as latin1 strings: bytes, in any client encoding.
+ */
+import { parseWithTail } from "../protocol/statement-messages.ts";
+
+export class PreparedStatement {
+  /** Its name on servers. */
+  readonly serverName: string;
+  /** The same, as it stands in messages. */
+  readonly serverNameBytes: Uint8Array;
+  /** Query text, NUL, and the parameter types as Parse carries them: everything behind the name. */
+  readonly key: string;
+  /** A Parse under the server's name. */
+  readonly parse: Uint8Array;
+  /** How many clients' names and servers refer to it. */
+  users = 0;
+
+  constructor(serial: number, key: string, body: Uint8Array) {
+    this.serverName = `PGBOUNCER_${serial}`;
+    this.key = key;
+    this.serverNameBytes = Uint8Array.from(this.serverName, (letter) => letter.charCodeAt(0));
+    this.parse = parseWithTail(this.serverNameBytes, body);
+  }
+}
+
+/** All statements that a client or server refers to. One for a pooler. */
+export class StatementStore {
+  readonly #byKey = new Map<string, PreparedStatement>();
+  #serial = 0;
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  /** The statement with this `body` (a Parse message's bytes behind the name), counted as used once more. */
+  take(body: Uint8Array): PreparedStatement {
+    const key = latin1(body, 0, body.length);
+    let statement = this.#byKey.get(key);
+    if (statement === undefined) {
+      this.#serial += 1;
+      statement = new PreparedStatement(this.#serial, key, body);
+      this.#byKey.set(key, statement);
+    }
+    statement.users += 1;
+    return statement;
+  }
+
+  keep(statement: PreparedStatement): void {
+    statement.users += 1;
+  }
+
+  /** Forgets it with its last user. */
+  giveBack(statement: PreparedStatement): void {
+    statement.users -= 1;
+    if (statement.users === 0) this.#byKey.delete(statement.key);
+  }
+}
+
+/** One client's names. */
+export class ClientStatements {
+  readonly #store: StatementStore;
+  readonly #byName = new Map<string, PreparedStatement>();
+
+  constructor(store: StatementStore) {
+    this.#store = store;
+  }
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  get(name: string): PreparedStatement | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Takes over the caller's use of `statement`. */
+  set(name: string, statement: PreparedStatement): void {
+    this.#byName.set(name, statement);
+  }
+
+  /** Forgets the name; the caller has the use of the returned statement and gives it back. */
+  take(name: string): PreparedStatement | undefined {
+    const statement = this.#byName.get(name);
+    if (statement !== undefined) this.#byName.delete(name);
+    return statement;
+  }
+
+  clear(): void {
+    for (const statement of this.#byName.values()) this.#store.giveBack(statement);
+    this.#byName.clear();
+  }
+}
+
+/** The statements one server has, and in which order they were used. */
+export class ServerStatements {
+  readonly #store: StatementStore;
+  /** The figure is the time of the last use, counted in uses. */
+  readonly #lastUse = new Map<PreparedStatement, number>();
+  #uses = 0;
+
+  constructor(store: StatementStore) {
+    this.#store = store;
+  }
+
+  get size(): number {
+    return this.#lastUse.size;
+  }
+
+  /** True when the server has it; it counts as used now. */
+  use(statement: PreparedStatement): boolean {
+    if (!this.#lastUse.has(statement)) return false;
+    this.#uses += 1;
+    this.#lastUse.set(statement, this.#uses);
+    return true;
+  }
+
+  add(statement: PreparedStatement): void {
+    this.#uses += 1;
+    if (!this.#lastUse.has(statement)) this.#store.keep(statement);
+    this.#lastUse.set(statement, this.#uses);
+  }
+
+  delete(statement: PreparedStatement): void {
+    if (this.#lastUse.delete(statement)) this.#store.giveBack(statement);
+  }
+
+  /** The statement unused for longest, when there are more than `max`. Rare: looks at each. */
+  oldestBeyond(max: number): PreparedStatement | null {
+    if (this.#lastUse.size <= max) return null;
+    let oldest: PreparedStatement | null = null;
+    let oldestUse = Infinity;
+    for (const [statement, use] of this.#lastUse) {
+      if (use < oldestUse) {
+        oldest = statement;
+        oldestUse = use;
+      }
+    }
+    return oldest;
+  }
+
+  clear(): void {
+    for (const statement of this.#lastUse.keys()) this.#store.giveBack(statement);
+    this.#lastUse.clear();
+  }
+}
+
+/** Bytes as a string, each byte one character. */
+export function latin1(memory: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i += 4096) {
+    text += String.fromCharCode(...memory.subarray(i, Math.min(end, i + 4096)));
+  }
+  return text;
+}

@@ -1,0 +1,107 @@
+/**
+ * Settings that follow a client from server to server in transaction and statement mode: DateStyle, client_encoding,
+ * TimeZone, standard_conforming_strings, application_name, and those of `track_extra_parameters`.
+ *
+ * Values are kept in arrays in the order of the tracked names; an array is never changed, a change makes a new one, and
+ * equal arrays are interned. So the usual question "is this server in this client's state?" compares two references.
+ *
+ * Counterpart: PgBouncer's `varcache.c` (order, quoting and the comparison that ignores case are its own).
+ */
+
+const ALWAYS_TRACKED = ["DateStyle", "client_encoding", "TimeZone", "standard_conforming_strings", "application_name"];
+
+/** Values in the order of `TrackedParameters.names`; null where the value is not known. */
+export type ParameterValues = readonly (string | null)[];
+
+/** Beyond this many different states, arrays are compared by content. */
+const INTERNED_MAX = 10_000;
+
+export class TrackedParameters {
+  /** Spelled as ParameterStatus and SET spell them. */
+  readonly names: readonly string[];
+  /** A client or server of which nothing is known. */
+  readonly unknown: ParameterValues;
+  readonly #indexes = new Map<string, number>();
+  readonly #interned = new Map<string, ParameterValues>();
+
+  constructor(extra: readonly string[]) {
+    const names: string[] = [];
+    for (const name of [...ALWAYS_TRACKED, ...extra]) {
+      const key = name.toLowerCase();
+      if (name === "" || this.#indexes.has(key)) continue;
+      this.#indexes.set(key, names.length);
+      names.push(name);
+    }
+    this.names = names;
+    this.unknown = this.#intern(names.map(() => null));
+  }
+
+  /** Where `name` (any case) stands in the values, −1 when it is not tracked. */
+  indexOf(name: string): number {
+    return this.#indexes.get(name.toLowerCase()) ?? -1;
+  }
+
+  /** `values` with one of them changed. */
+  with(values: ParameterValues, index: number, value: string): ParameterValues {
+    if (values[index] === value) return values;
+    const changed = values.slice();
+    changed[index] = value;
+    return this.#intern(changed);
+  }
+
+  /** `values` with those that are not known taken from `defaults`. */
+  filled(values: ParameterValues, defaults: ParameterValues): ParameterValues {
+    if (!values.includes(null)) return values;
+    return this.#intern(values.map((value, index) => value ?? defaults[index] ?? null));
+  }
+
+  /** Indexes of the values known on both sides and different, ignoring case. */
+  differing(client: ParameterValues, server: ParameterValues): number[] {
+    const indexes: number[] = [];
+    if (client === server) return indexes;
+    for (let i = 0; i < client.length; i++) {
+      const wanted = client[i] as string | null;
+      const actual = server[i] as string | null;
+      if (wanted === null || actual === null || wanted === actual) continue;
+      if (wanted.toLowerCase() !== actual.toLowerCase()) indexes.push(i);
+    }
+    return indexes;
+  }
+
+  /** One Query text that sets the values at `indexes`. */
+  setText(values: ParameterValues, indexes: readonly number[]): string {
+    let text = "";
+    for (const index of indexes) {
+      const name = this.names[index] as string;
+      const value = values[index] as string;
+      text += `SET ${name}=${name.toLowerCase() === "search_path" ? searchPath(value) : literal(value)};`;
+    }
+    return text;
+  }
+
+  #intern(values: (string | null)[]): ParameterValues {
+    const key = values.map((value) => (value === null ? "-" : `+${value}`)).join("\0");
+    const known = this.#interned.get(key);
+    if (known !== undefined) return known;
+    if (this.#interned.size < INTERNED_MAX) this.#interned.set(key, values);
+    return values;
+  }
+}
+
+/** `value` as an SQL literal. */
+export function literal(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return value.includes("\\") ? `E${quoted.replaceAll("\\", "\\\\")}` : quoted;
+}
+
+/** What may stand behind `SET search_path =` as it is: names, quoted or not, with commas. */
+const NAME_LIST = /^\s*(?:"(?:[^"]|"")*"|[\w$\u0080-\uffff]+)(?:\s*,\s*(?:"(?:[^"]|"")*"|[\w$\u0080-\uffff]+))*\s*$/;
+
+/**
+ * A search_path is reported as SET takes it, but for the empty one. A client can put anything into its startup packet:
+ * what is no list of names is set as one name, and never becomes SQL.
+ */
+function searchPath(value: string): string {
+  if (value === '""' || value === "") return "''";
+  return NAME_LIST.test(value) ? value : literal(value);
+}
