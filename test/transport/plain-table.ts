@@ -75,6 +75,19 @@ export function describePlain(subject: Subject): void {
       expect(recorder.error).toBeNull();
     });
 
+    test("what is written while connecting is sent, and so is an end", async () => {
+      const listener = await bench().listen();
+      const talking = bench().connect(bench().to(listener));
+      talking.wire.write(Buffer.from("early "));
+      talking.wire.write(Buffer.from("words"));
+      talking.wire.end();
+      const silent = bench().connect(bench().to(listener));
+      silent.wire.end();
+      await bench().until(() => bench().accepted.filter(({ ended }) => ended).length === 2, "both ends");
+      expect(bench().accepted.map(({ text }) => text).sort()).toEqual(["", "early words"]);
+      expect([talking.log[0], silent.log[0]]).toEqual(["open", "open"]);
+    });
+
     test("a closed listener accepts nothing more, its connections stay", async () => {
       const { client, server, listener } = await bench().pair();
       const address = bench().to(listener);

@@ -123,6 +123,41 @@ export function describeSystem(subject: Subject): void {
     });
   });
 
+  describe("callbacks that throw with no connection left to pay", () => {
+    let warnings: string[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning.message);
+    beforeEach(() => {
+      warnings = [];
+      process.on("warning", listen);
+    });
+    afterEach(() => {
+      process.off("warning", listen);
+    });
+
+    test("onClose: the process warns and goes on", async () => {
+      const { client } = await bench().pair();
+      client.whenClose = () => {
+        throw new Error("a fault in onClose");
+      };
+      client.wire.destroy();
+      await bench().until(() => warnings.length > 0, "the warning");
+      expect(warnings.join()).toContain("onClose threw: Error: a fault in onClose");
+    });
+
+    test("accept: the connection is closed, the listener goes on", async () => {
+      const listener = await bench().listen();
+      bench().whenAccepted = () => {
+        bench().whenAccepted = null;
+        throw new Error("a fault in accept");
+      };
+      const unlucky = bench().connect(bench().to(listener));
+      await bench().until(() => (unlucky.ended || unlucky.closed) && warnings.length > 0, "the close");
+      expect(warnings.join()).toContain("accept threw: Error: a fault in accept");
+      const next = bench().connect(bench().to(listener));
+      await bench().until(() => next.opened && bench().accepted.length === 2, "the next one");
+    });
+  });
+
   describe("addresses", () => {
     test("one that is not this machine's is EADDRNOTAVAIL", async () => {
       await expect(bench().listen({ host: "192.0.2.1", port: 0 })).rejects.toMatchObject({ code: "EADDRNOTAVAIL" });
@@ -136,12 +171,50 @@ export function describeSystem(subject: Subject): void {
       expect(recorder.log).toEqual(["close"]);
     });
 
-    test("a listener takes a backlog", async () => {
+    test("a listener takes a backlog: no more than so many connections wait in the system", async () => {
       const listener = await bench().listen(undefined, { backlog: 7 });
+      // What `ss -l` shows as Send-Q, from the same source: the limit of the queue of a listening socket.
       const client = bench().connect(bench().to(listener));
       await bench().until(() => client.opened, "the connection");
+      expect(backlogOf(listener.fd)).toBe(7);
+    });
+
+    test("IPv6, alone or with IPv4", async () => {
+      const both = await bench().listen({ host: "::", port: 0 });
+      const mapped = bench().connect({ host: "127.0.0.1", port: both.port });
+      await bench().until(() => mapped.opened, "IPv4 on a socket for both");
+      const alone = await bench().listen({ host: "::", port: 0 }, { ipv6Only: true });
+      const refused = bench().connect({ host: "127.0.0.1", port: alone.port });
+      await bench().until(() => refused.closed, "the refusal");
+      expect(refused.error?.code).toBe("ECONNREFUSED");
+      const native = bench().connect({ host: "::1", port: alone.port });
+      await bench().until(() => native.opened, "IPv6");
+      expect(native.wire.remote).toEqual({ address: "::1", port: alone.port });
+    });
+
+    test("several listeners may share a port where the system can", async () => {
+      const options = { reusePort: true };
+      const first = await bench().listen(undefined, options).catch((error: { code?: string }) => error);
+      if (!("port" in first)) {
+        // Node before 22.12 says that it cannot, instead of ignoring the wish.
+        expect(first.code).toBe("ENOTSUP");
+        return;
+      }
+      const second = await bench().listen(bench().to(first), options);
+      expect(second.port).toBe(first.port);
     });
   });
+}
+
+/** tcpi_sacked of TCP_INFO: for a listening socket the limit of its accept queue (tcp(7), ss.c). */
+function backlogOf(fd: number): number {
+  const koffi = createRequire(import.meta.url)("koffi") as {
+    load(path: null): { func(definition: string): (...values: unknown[]) => number };
+  };
+  const info = Buffer.alloc(104);
+  const length = new Uint32Array([info.length]);
+  koffi.load(null).func("int getsockopt(int, int, int, void *, void *)")(fd, 6, 11, info, length);
+  return info.readUInt32LE(28);
 }
 
 /** dup(2), as systemd or a starting successor would hand a descriptor over. */

@@ -55,6 +55,15 @@ export function describeTls(subject: Subject): void {
     expect(client.text).toBe("S");
   });
 
+  test("a handshake resumes a paused connection", async () => {
+    const { client, server: accepted } = await bench().pair();
+    accepted.wire.pause();
+    client.wire.pause();
+    await secure(bench(), client, ofClient, accepted, ofServer);
+    client.wire.write(Buffer.from("hello"));
+    await bench().until(() => accepted.sizeBytes === 5, "the bytes");
+  });
+
   test("reports version, cipher and certificate of the peer", async () => {
     const { client, server: accepted } = await bench().pair();
     await secure(bench(), client, ofClient, accepted, ofServer);
