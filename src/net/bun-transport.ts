@@ -90,10 +90,7 @@ class BunTransportListener implements Listener {
   }
 }
 
-function acceptSocket(
-  socket: BunSocket<BunConnection>,
-  accept: (connection: Connection) => ConnectionEvents,
-): void {
+function acceptSocket(socket: BunSocket<BunConnection>, accept: (connection: Connection) => ConnectionEvents): void {
   const connection = new BunConnection(socket);
   socket.data = connection;
   socket.setNoDelay(true);

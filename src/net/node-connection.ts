@@ -11,9 +11,9 @@
  * Invariants: `onClose` is called once and last; no callback runs inside a call of ours; nothing a callback throws
  * leaves this file.
  */
-import { Socket } from "node:net";
-import type { OnReadOpts } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
+import { socketHandle } from "./node-handle.ts";
 import { tlsPeerOf } from "./node-tls.ts";
 import type { NodeTlsContexts } from "./node-tls.ts";
 import { asError, warnOfThrow } from "./settled.ts";
@@ -55,7 +55,7 @@ export class NodeConnection implements Connection {
   }
 
   get fd(): number {
-    return handleOf(this.#socket)?.fd ?? -1;
+    return socketHandle(this.#socket)?.fd ?? -1;
   }
 
   get remote(): Endpoint {
@@ -264,9 +264,4 @@ function failed(this: Socket, error: Error): void {
 
 function closed(this: Socket): void {
   (this as OwnedSocket)[CONNECTION].closed();
-}
-
-/** The descriptor is known to the handle only; it stays the same under TLS. */
-function handleOf(socket: Socket): { fd?: number } | null {
-  return (socket as unknown as { _handle: { fd?: number } | null })._handle;
 }

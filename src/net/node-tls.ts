@@ -5,12 +5,8 @@
  */
 import { createSecureContext, DEFAULT_CIPHERS } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
+import { tlsHandle } from "./node-handle.ts";
 import type { TlsPeer, TlsSettings } from "./transport.ts";
-
-/** What a TLS socket's handle knows and its public face tells only in the client role. */
-interface VerifyingHandle {
-  verifyError(): (Error & { code?: string }) | null;
-}
 
 /** Reading a key costs far more than a handshake's bookkeeping: one context for each settings object. */
 export class NodeTlsContexts {
@@ -39,13 +35,12 @@ export class NodeTlsContexts {
 export function tlsPeerOf(socket: TLSSocket): TlsPeer {
   const certificate = socket.getPeerX509Certificate()?.raw ?? null;
   // Without a certificate the verification "fails" as well: it means nothing then.
-  const chainError =
-    certificate === null ? null : (socket as unknown as { _handle: VerifyingHandle })._handle.verifyError();
+  const chainError = certificate === null ? null : (tlsHandle(socket)?.verifyError() ?? null);
   return {
     version: socket.getProtocol() ?? "",
     cipher: socket.getCipher()?.name ?? "",
     alpn: socket.alpnProtocol || null,
-    chainError: chainError === null || chainError === undefined ? null : (chainError.code ?? chainError.message),
+    chainError: chainError === null ? null : (chainError.code ?? chainError.message),
     certificate,
   };
 }
@@ -54,7 +49,11 @@ export function tlsPeerOf(socket: TLSSocket): TlsPeer {
 function cipherOption(settings: TlsSettings): { ciphers?: string } {
   const { ciphers, tls13Ciphers } = settings;
   if (tls13Ciphers === undefined) return ciphers === undefined ? {} : { ciphers };
-  const older = ciphers ?? DEFAULT_CIPHERS.split(":").filter((name) => !name.startsWith("TLS_")).join(":");
+  const older =
+    ciphers ??
+    DEFAULT_CIPHERS.split(":")
+      .filter((name) => !name.startsWith("TLS_"))
+      .join(":");
   return { ciphers: `${tls13Ciphers}:${older}` };
 }
 

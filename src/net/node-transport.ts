@@ -7,6 +7,8 @@
 import { createServer, Socket, connect as connectSocket } from "node:net";
 import type { ListenOptions as NodeListenOptions, OnReadOpts, Server, SocketConstructorOpts } from "node:net";
 import { NodeConnection, readOptions } from "./node-connection.ts";
+import { serverHandle } from "./node-handle.ts";
+import type { ServerHandle } from "./node-handle.ts";
 import { NodeTlsContexts } from "./node-tls.ts";
 import { asError, connectionError, warnOfThrow } from "./settled.ts";
 import type { Address, Connection, ConnectionEvents, ListenOptions, Listener, Transport } from "./transport.ts";
@@ -14,10 +16,8 @@ import type { Address, Connection, ConnectionEvents, ListenOptions, Listener, Tr
 /** As much as libuv asks for in one read. */
 const READ_BYTES = 64 * 1024;
 
-interface ServerHandle {
-  readonly fd: number;
-  onconnection: (status: number, socketHandle: unknown) => void;
-}
+/** What `struct sockaddr_un` takes on Linux, without the NUL at the end. */
+const PATH_BYTES_MAX = 107;
 
 export class NodeTransport implements Transport {
   readonly #contexts = new NodeTlsContexts();
@@ -29,11 +29,16 @@ export class NodeTransport implements Transport {
     accept: (connection: Connection) => ConnectionEvents,
   ): Promise<Listener> {
     if (options.reusePort === true && !knowsReusePort()) {
-      throw connectionError("ENOTSUP", `several listeners on one port need Node 22.12 or newer, this is ${process.version}`);
+      throw connectionError(
+        "ENOTSUP",
+        `several listeners on one port need Node 22.12 or newer, this is ${process.version}`,
+      );
     }
+    if ("path" in at) checkPath(at.path);
     const server = createServer();
     await listening(server, at, options);
-    const handle = (server as unknown as { _handle: ServerHandle })._handle;
+    const handle = serverHandle(server);
+    if (handle === null) throw new Error("a server that listens has no handle");
     // Replaces what net.Server does with a connection. An error (EMFILE, ECONNABORTED) concerns a client that is gone
     // already; the listener goes on.
     handle.onconnection = (status, socketHandle) => {
@@ -60,7 +65,10 @@ export class NodeTransport implements Transport {
 
   #open(to: Address): Socket {
     const options = { allowHalfOpen: true, onread: this.#onread };
-    if ("path" in to) return connectSocket({ ...options, path: to.path });
+    if ("path" in to) {
+      checkPath(to.path);
+      return connectSocket({ ...options, path: to.path });
+    }
     if ("host" in to) return connectSocket({ ...options, host: to.host, port: to.port, noDelay: true });
     const socket = new Socket({ ...options, fd: to.fd, readable: true, writable: true });
     socket.setNoDelay(true);
@@ -131,6 +139,13 @@ function listenOptions(at: Address, options: ListenOptions): NodeListenOptions &
     ...(options.reusePort === undefined ? {} : { reusePort: options.reusePort }),
     ...(options.ipv6Only === undefined ? {} : { ipv6Only: options.ipv6Only }),
   };
+}
+
+/** Node 20 cuts a name that is too long and goes on with another file. */
+function checkPath(path: string): void {
+  if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
+    throw connectionError("EINVAL", `the name of a Unix socket is longer than ${PATH_BYTES_MAX} bytes: ${path}`);
+  }
 }
 
 function knowsReusePort(): boolean {

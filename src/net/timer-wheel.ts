@@ -148,7 +148,7 @@ export class TimerWheel {
     const head = this.#heads[place] as Entry;
     if (head.next === head) {
       const level = Math.floor(place / SLOTS);
-      this.#masks[level] = (this.#masks[level] as number) & ~(1 << place % SLOTS);
+      this.#masks[level] = (this.#masks[level] as number) & ~(1 << (place % SLOTS));
     }
   }
 }

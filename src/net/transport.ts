@@ -25,11 +25,7 @@ export interface Transport {
    * Rejects with an error whose `code` is EADDRINUSE, EADDRNOTAVAIL, EACCES … Port 0 is filled in by the listener.
    * `accept` is called once for each connection, with the connection already open (`onOpen` is not called for it).
    */
-  listen(
-    at: Address,
-    options: ListenOptions,
-    accept: (connection: Connection) => ConnectionEvents,
-  ): Promise<Listener>;
+  listen(at: Address, options: ListenOptions, accept: (connection: Connection) => ConnectionEvents): Promise<Listener>;
   /** Never throws, and calls nothing back before it has returned. */
   connect(to: Address, events: ConnectionEvents): Connection;
 }

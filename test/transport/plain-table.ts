@@ -84,7 +84,11 @@ export function describePlain(subject: Subject): void {
       const silent = bench().connect(bench().to(listener));
       silent.wire.end();
       await bench().until(() => bench().accepted.filter(({ ended }) => ended).length === 2, "both ends");
-      expect(bench().accepted.map(({ text }) => text).sort()).toEqual(["", "early words"]);
+      expect(
+        bench()
+          .accepted.map(({ text }) => text)
+          .sort(),
+      ).toEqual(["", "early words"]);
       expect([talking.log[0], silent.log[0]]).toEqual(["open", "open"]);
     });
 

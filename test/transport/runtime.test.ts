@@ -13,7 +13,6 @@ const DEADLINE_MS = 8000;
 const QUIET_MS = 40;
 
 const subject: Subject = {
-  name: `transport of ${runtimeName()}`,
   createTransport: () => (runtimeName() === "bun" ? new BunTransport(new Libc()) : new NodeTransport()),
   anywhere: { host: "127.0.0.1", port: 0 },
   async until(condition, what) {

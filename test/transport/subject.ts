@@ -6,7 +6,6 @@ import type { Address, Connection, Listener, ListenOptions, Transport } from "..
 import { Recorder } from "./recorder.ts";
 
 export interface Subject {
-  readonly name: string;
   createTransport(): Transport;
   /** Where a test listens: port 0 of some address. */
   readonly anywhere: { readonly host: string; readonly port: number };

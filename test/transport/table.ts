@@ -15,9 +15,13 @@ export interface TableParts {
 }
 
 export function describeTransport(subject: Subject, parts: TableParts): void {
-  describe(subject.name, () => {
+  describe("plain connections", () => {
     describePlain(subject);
-    if (parts.tls) describe("TLS", () => describeTls(subject));
-    if (parts.system) describe("system", () => describeSystem(subject));
+  });
+  describe.runIf(parts.tls)("TLS", () => {
+    describeTls(subject);
+  });
+  describe.runIf(parts.system)("system", () => {
+    describeSystem(subject);
   });
 }

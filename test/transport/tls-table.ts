@@ -62,6 +62,7 @@ export function describeTls(subject: Subject): void {
     await secure(bench(), client, ofClient, accepted, ofServer);
     client.wire.write(Buffer.from("hello"));
     await bench().until(() => accepted.sizeBytes === 5, "the bytes");
+    expect(accepted.text).toBe("hello");
   });
 
   test("reports version, cipher and certificate of the peer", async () => {
@@ -174,16 +175,21 @@ export function describeTls(subject: Subject): void {
     expect(accepted.peer).toBeNull();
   });
 
-  test.each(["a key that is none", "a cipher nobody has"])("settings that cannot be used end in onClose: %s", async (what) => {
-    const { server: accepted } = await bench().pair();
-    const bad: TlsSettings =
-      what === "a cipher nobody has" ? { ...ofServer, ciphers: "NO-SUCH-CIPHER" } : { ...ofServer, key: Buffer.from("x") };
-    accepted.wire.startTls("server", bad);
-    expect(accepted.log).toEqual([]);
-    await bench().until(() => accepted.closed, "the close");
-    expect(accepted.error).toBeInstanceOf(Error);
-    expect(accepted.log).toEqual(["close"]);
-  });
+  test.each(["a key that is none", "a cipher nobody has"])(
+    "settings that cannot be used end in onClose: %s",
+    async (what) => {
+      const { server: accepted } = await bench().pair();
+      const bad: TlsSettings =
+        what === "a cipher nobody has"
+          ? { ...ofServer, ciphers: "NO-SUCH-CIPHER" }
+          : { ...ofServer, key: Buffer.from("x") };
+      accepted.wire.startTls("server", bad);
+      expect(accepted.log).toEqual([]);
+      await bench().until(() => accepted.closed, "the close");
+      expect(accepted.error).toBeInstanceOf(Error);
+      expect(accepted.log).toEqual(["close"]);
+    },
+  );
 
   test.each(["whole", "cut after one byte", "cut in the middle"])(
     "direct TLS: the first bytes, already received, are handed to the handshake, %s",
@@ -200,7 +206,10 @@ export function describeTls(subject: Subject): void {
         first = false;
         const cut = how === "whole" ? bytes.length : how === "cut after one byte" ? 1 : bytes.length >> 1;
         relay.wire.write(bytes.subarray(0, cut));
-        if (cut < bytes.length) void bench().quiet().then(() => relay.wire.write(bytes.subarray(cut)));
+        if (cut < bytes.length)
+          void bench()
+            .quiet()
+            .then(() => relay.wire.write(bytes.subarray(cut)));
       };
       relay.whenData = (bytes) => accepted.wire.write(bytes);
       behind.whenData = (bytes) => {

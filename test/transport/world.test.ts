@@ -181,7 +181,14 @@ describe("the system below", () => {
 
   test("takes every tcp_* setting", async () => {
     const { server, client, close } = await connectedPair({ host: "127.0.0.1", port: 0 });
-    const options = { keepAlive: true, keepCount: 4, keepIdleS: 33, keepIntervalS: 11, bufferBytes: 65536, userTimeoutMs: 4321 };
+    const options = {
+      keepAlive: true,
+      keepCount: 4,
+      keepIdleS: 33,
+      keepIntervalS: 11,
+      bufferBytes: 65536,
+      userTimeoutMs: 4321,
+    };
     const { fd } = server.wire;
     expect(world.setSocketOptions(fd, options)).toEqual([]);
     expect(libc.option(fd, SOL_SOCKET, SO_KEEPALIVE)).toBe(1);
