@@ -68,12 +68,15 @@ export class Budget {
     if (wasLeaving) this.#leaving--;
   }
 
-  /** How many servers have to be told to close so that `member` can have one, beyond those closing and promised already. */
+  /** How many servers have to be told to close so that `member` can have one, beyond those closing and not promised to who came before. */
   shortfall(member: BudgetMember): number {
     const limit = this.#limit();
     if (limit === 0) return 0;
     let promised = 0;
-    for (const other of this.waiting) if (other !== member && other.promised) promised++;
+    const since = member.asker.waitingSince ?? Infinity;
+    for (const other of this.waiting) {
+      if (other !== member && other.promised && (other.asker.waitingSince ?? Infinity) <= since) promised++;
+    }
     return Math.max(0, this.#used - this.#leaving + promised + 1 - limit);
   }
 

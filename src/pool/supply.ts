@@ -147,7 +147,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     while (mayAsk && !this.#pool.isPaused() && this.wanted > 0 && this.#room(now, true) !== Room.none) {
       mayAsk = this.#request(SlotRequest.wait, now);
     }
-    if (this.#asked && this.wanted <= 0) this.withdraw();
+    // Who could not use a slot does not stand in line for one.
+    if (this.#asked && (this.wanted <= 0 || this.#room(now, true) === Room.none)) this.withdraw();
   }
 
   /** Opens one beyond what clients want, if that takes nothing from anybody. */

@@ -8,7 +8,7 @@ describe("the laws of the pool", () => {
       fc.property(runs, (run) => {
         lawsHold(run);
       }),
-      { numRuns: 3000, interruptAfterTimeLimit: 20_000 },
+      { numRuns: 2000, interruptAfterTimeLimit: 20_000 },
     );
   }, 60_000);
 

@@ -419,7 +419,11 @@ export class PoolWorld {
           const slot = pool.takeCancelSlot();
           law(slot !== null || (side.policy.sizeMax > 0 && side.held >= 2 * side.policy.sizeMax), "a cancel request is refused only past twice the size");
           if (slot !== null) side.cancels.push(slot);
-        } else side.cancels.pop()?.giveBack(n % 4 === 1 ? this.now : undefined);
+        } else if (n % 4 === 1) side.cancels.pop()?.giveBack(this.now);
+        else {
+          pool.tick(this.now); // so that the latest time the pool was told is now
+          side.cancels.pop()?.giveBack();
+        }
         break;
       case 22:
         this.#disturbed = true;
@@ -441,6 +445,15 @@ export class PoolWorld {
     for (const side of this.sides) {
       side.pool.tick(this.now);
       side.leftOver = false;
+    }
+    const asking = this.sides.filter((side) => side.pool.snapshot().slotRequested);
+    const sinceOf = (side: Side): number => side.pool.snapshot().waitingSince ?? Infinity;
+    for (const side of asking) {
+      if (asking.some((other) => other !== side && sinceOf(other) <= sinceOf(side))) continue;
+      const full = side.budgets.filter((budget) => budget.isFull);
+      const others = (budget: Budget): Side[] => this.sides.filter((other) => other !== side && other.budgets.includes(budget));
+      if (!full.every((budget) => others(budget).some((other) => other.pool.servers.count(ServerState.idle) > 0))) continue;
+      law(full.some((budget) => budget.leaving > 0), "nobody waits for a budget of which others keep idle servers");
     }
     this.#disturbed = false;
   }
@@ -487,6 +500,7 @@ export class PoolWorld {
   /** PostgreSQL behaves, nobody new comes, clients are done at once: everybody who waits is served. */
   drain(): void {
     this.#reactions = [];
+    this.#disturbed = true;
     this.limits.forEach((limit, i) => (this.limits[i] = Math.max(limit, 1)));
     for (const side of this.sides) {
       side.policy.sizeMax = Math.max(side.policy.sizeMax, 1);

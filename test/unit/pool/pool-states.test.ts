@@ -1,0 +1,86 @@
+/** Every state of a server × everything that can happen to it: what is not allowed is refused and changes nothing. */
+import { describe, expect, it } from "vitest";
+import { InvariantError } from "../../../src/pool/invariant.ts";
+import type { FakeServer } from "./fake-host.ts";
+import { Rig, SECOND } from "./fake-host.ts";
+
+type Where = "new" | "idle" | "used" | "tested" | "active" | "being_canceled" | "leaving" | "closed";
+
+/** A pool with one server in that state. */
+function rigIn(where: Where): { rig: Rig; server: FakeServer } {
+  const rig = new Rig({ checkDelayMs: SECOND });
+  rig.acquire("client");
+  const server = rig.announce();
+  const { pool } = rig;
+  if (where !== "new") pool.opened(server, 0);
+  if (where === "idle" || where === "used") pool.released(server, 0);
+  if (where === "used") rig.tick(2 * SECOND);
+  if (where === "tested") pool.testing(server, 0);
+  if (where === "being_canceled") pool.cancelling(server, 0);
+  if (where === "leaving") pool.retire(server, "test", 0);
+  if (where === "closed") pool.closed(server, 0);
+  expect(server.place.state).toBe(where === "leaving" || where === "closed" ? null : where);
+  rig.host.retired.length = 0;
+  return { rig, server };
+}
+
+const events: Record<string, (rig: Rig, server: FakeServer) => void> = {
+  opening: (rig, server) => rig.pool.opening(server, server.slot!, rig.now),
+  opened: (rig, server) => rig.pool.opened(server, rig.now),
+  openFailed: (rig, server) => rig.pool.openFailed(server, server.slot!, rig.now),
+  testing: (rig, server) => rig.pool.testing(server, rig.now),
+  cancelling: (rig, server) => rig.pool.cancelling(server, rig.now),
+  released: (rig, server) => rig.pool.released(server, rig.now),
+  checked: (rig, server) => rig.pool.checked(server, rig.now),
+  closed: (rig, server) => rig.pool.closed(server, rig.now),
+  retire: (rig, server) => rig.pool.retire(server, "test", rig.now),
+};
+
+/** What state each allowed event leads to; "gone" = closed, slot given back; "same" = allowed, without effect. What is not here is refused. */
+const table: Record<Where, Record<string, string>> = {
+  new: { opened: "active", openFailed: "gone", closed: "gone", retire: "leaving" },
+  idle: { closed: "gone", retire: "leaving" },
+  used: { closed: "gone", retire: "leaving" },
+  tested: { released: "idle", checked: "idle", closed: "gone", retire: "leaving" },
+  active: { testing: "tested", cancelling: "being_canceled", released: "idle", closed: "gone", retire: "leaving" },
+  being_canceled: { testing: "tested", released: "idle", closed: "gone", retire: "leaving" },
+  leaving: { openFailed: "gone", closed: "gone", retire: "same" },
+  closed: { closed: "same" },
+};
+
+describe("a server's state × what happens to it", () => {
+  for (const where of Object.keys(table) as Where[]) {
+    for (const event of Object.keys(events)) {
+      const to = table[where][event];
+      it(`${where} × ${event}: ${to ?? "refused"}`, () => {
+        const { rig, server } = rigIn(where);
+        const before = rig.pool.snapshot();
+        const { slot } = server;
+        const state = server.place.state;
+        if (to === undefined) {
+          expect(() => events[event]!(rig, server)).toThrow(InvariantError);
+          expect(rig.pool.snapshot()).toEqual(before);
+          expect([server.place.state, server.slot, rig.host.reasons]).toEqual([state, slot, []]);
+          return;
+        }
+        events[event]!(rig, server);
+        if (to === "same") expect(rig.pool.snapshot()).toEqual(before);
+        else if (to === "gone") {
+          expect([server.place.state, server.slot, slot?.held, rig.pool.connections]).toEqual([null, null, false, 0]);
+        } else if (to === "leaving") {
+          expect([server.place.state, server.slot, rig.host.reasons, rig.pool.snapshot().leaving]).toEqual([null, slot, ["test"], 1]);
+        } else expect([server.place.state, server.slot, rig.pool.connections]).toEqual([to, slot, 1]);
+      });
+    }
+  }
+
+  it("refuses servers and slots of another pool", () => {
+    const { server } = rigIn("active");
+    const other = new Rig();
+    expect(() => other.pool.released(server, 0)).toThrow(InvariantError);
+    expect(() => other.pool.closed(server, 0)).toThrow(InvariantError);
+    expect(() => other.pool.retire(server, "test", 0)).toThrow(InvariantError);
+    expect(other.pool.connections).toBe(0);
+    expect(server.place.state).toBe("active");
+  });
+});
