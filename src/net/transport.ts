@@ -52,14 +52,20 @@ export interface Connection {
   /**
    * Takes all of `bytes`. Returns how many bytes this process still holds for this connection: 0 means that all is in
    * the kernel and the memory is the caller's again; more means that the memory is the transport's until `onDrain`.
-   * The caller bounds the figure. A write after `end`, `destroy` or the close is dropped and returns 0.
+   * The caller bounds the figure. A write after `end`, `destroy` or the close is dropped and returns 0; one while
+   * connecting is held until the connection is open. Under TLS on Node all is held for a while, so the answer is never 0.
    */
   write(bytes: Uint8Array): number;
-  /** No `onData` afterwards, except when the peer resets. Up to 64 KiB may have been read ahead. A FIN waits for `resume`. */
+  /**
+   * No `onData` afterwards, except when the peer resets (Bun delivers what the kernel had). A FIN waits for `resume`, and
+   * on Node a reset does too, or for the next write. Under TLS up to 64 KiB may have been read ahead.
+   */
   pause(): void;
   resume(): void;
   /**
-   * With nothing held. `early` = the first bytes of a direct handshake, already received. `onSecure` or `onClose` follows.
+   * With nothing held. `early` = the first bytes of a direct handshake, already received. `onSecure` or `onClose` follows,
+   * the latter also for settings that cannot be used. A paused connection is resumed. What `settings` makes is kept as
+   * long as the object: one object for many connections, a new one after a reload.
    * A handshake of a server role accepts any client certificate and reports it; the caller judges.
    */
   startTls(role: "server" | "client", settings: TlsSettings, early?: Uint8Array): void;
@@ -88,11 +94,13 @@ export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 /** Files are read by the caller; these are their contents. */
 export interface TlsSettings {
+  /** Absent = no chain is trusted: the runtime's own list of authorities has no say. */
   readonly ca?: Uint8Array;
   readonly cert?: Uint8Array;
   readonly key?: Uint8Array;
   /** OpenSSL cipher list for TLS 1.2 and below; absent = the runtime's default. */
   readonly ciphers?: string;
+  /** Cipher suites for TLS 1.3. On Bun they cannot be chosen, and settings with them end in `onClose` (ENOTSUP). */
   readonly tls13Ciphers?: string;
   /** SNI; never an IP address. */
   readonly serverName?: string;

@@ -14,6 +14,7 @@ const QUIET_MS = 40;
 
 const subject: Subject = {
   createTransport: () => (runtimeName() === "bun" ? new BunTransport(new Libc()) : new NodeTransport()),
+  choosesTls13Ciphers: runtimeName() === "node",
   anywhere: { host: "127.0.0.1", port: 0 },
   async until(condition, what) {
     const deadline = performance.now() + DEADLINE_MS;

@@ -90,6 +90,17 @@ export function describeTls(subject: Subject): void {
     expect(accepted.peer?.cipher).toBe(ciphers);
   });
 
+  test("the suites of TLS 1.3 are chosen, or refused where they cannot be", async () => {
+    const { client, server: accepted } = await bench().pair();
+    accepted.wire.startTls("server", ofServer);
+    client.wire.startTls("client", { ...ofClient, tls13Ciphers: "TLS_CHACHA20_POLY1305_SHA256" });
+    await bench().until(() => client.peer !== null || client.closed, "the handshake");
+    // BoringSSL has no way to choose them: an error, never another suite than the one asked for.
+    expect(client.peer?.cipher ?? client.error?.code).toBe(
+      subject.choosesTls13Ciphers ? "TLS_CHACHA20_POLY1305_SHA256" : "ENOTSUP",
+    );
+  });
+
   test.each([
     ["another authority", { ...ofClient, ca: stranger.certPem }],
     ["no authority at all", { ...versions }],
