@@ -7,8 +7,8 @@ import { Recorder } from "./recorder.ts";
 
 export interface Subject {
   createTransport(): Transport;
-  /** Whether the TLS library can (BoringSSL cannot). */
-  readonly choosesTls13Ciphers: boolean;
+  /** Whether the TLS library can (BoringSSL cannot); of no meaning without TLS. */
+  readonly choosesTls13Ciphers?: boolean;
   /** Where a test listens: port 0 of some address. */
   readonly anywhere: { readonly host: string; readonly port: number };
   /** Lets the world go on until `condition` holds; rejects with `what` when it does not within some seconds. */
