@@ -52,14 +52,22 @@ function endOf<S extends PoolServer<S>>(
   if (server.closeNeeded) return "database configuration changed";
   if (server.dirty && state === ServerState.idle) return "SV_IDLE server got dirty";
   if (server.dirty && state === ServerState.used) return "SV_USED server got dirty";
-  if (policy.idleTimeoutMs > 0 && now - server.usedAt > policy.idleTimeoutMs && (policy.sizeMin === 0 || count > policy.sizeMin)) {
+  if (
+    policy.idleTimeoutMs > 0 &&
+    now - server.usedAt > policy.idleTimeoutMs &&
+    (policy.sizeMin === 0 || count > policy.sizeMin)
+  ) {
     return "server idle timeout";
   }
   return lifetime.ends(policy, server.openedAt, now) ? "server lifetime over" : null;
 }
 
 /** The size was lowered. The coldest go first. */
-function shrink<S extends PoolServer<S>>(servers: StateLists<ServerState, S>, policy: PoolPolicy, retire: Retire<S>): void {
+function shrink<S extends PoolServer<S>>(
+  servers: StateLists<ServerState, S>,
+  policy: PoolPolicy,
+  retire: Retire<S>,
+): void {
   if (policy.sizeMax === 0) return;
   for (let excess = connected(servers) - policy.sizeMax - policy.reserveMax; excess > 0; excess--) {
     const server = servers.oldest(ServerState.used) ?? servers.oldest(ServerState.idle);

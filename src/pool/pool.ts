@@ -54,7 +54,12 @@ export class Pool<S extends PoolServer<S>, W> {
    * `policy` and the budgets' limits are read live. `budgets`: those this pool's connections count in (database, user), for `slots` inside
    * this process; another source of slots may be given instead.
    */
-  constructor(policy: PoolPolicy, host: PoolHost<S, W>, budgets: readonly Budget[], slots: SlotSource = new BudgetSlots(budgets)) {
+  constructor(
+    policy: PoolPolicy,
+    host: PoolHost<S, W>,
+    budgets: readonly Budget[],
+    slots: SlotSource = new BudgetSlots(budgets),
+  ) {
     this.policy = policy;
     this.budgets = budgets;
     this.#host = host;
@@ -221,7 +226,12 @@ export class Pool<S extends PoolServer<S>, W> {
   /** No server is a client's, in test, or exposed to a cancel request: PAUSE may answer. */
   get settled(): boolean {
     const { servers } = this;
-    return servers.count(ServerState.active) + servers.count(ServerState.tested) + servers.count(ServerState.beingCanceled) === 0;
+    return (
+      servers.count(ServerState.active) +
+        servers.count(ServerState.tested) +
+        servers.count(ServerState.beingCanceled) ===
+      0
+    );
   }
 
   /**
@@ -391,6 +401,7 @@ export class Pool<S extends PoolServer<S>, W> {
     if (!isUsable(server)) this.#closeUnusable(server);
     else if (policy.checks && now - server.usedAt >= policy.checkDelayMs) {
       this.servers.move(server.place, ServerState.tested, now);
+      server.usedAt = now; // being asked is activity: it must not be closed as idle while it answers
       this.#host.check(server);
     } else {
       this.servers.move(server.place, ServerState.idle, now);

@@ -1,21 +1,18 @@
 /**
  * The states of a server as its pool sees it, with PgBouncer's names for them (SHOW SERVERS, SHOW POOLS), and the allowed changes.
  *
- *     opening()
- *        │
- *        ▼    opened()         handed out
- *       new ───────────▶ idle ──────────────▶ active ◀─────────────┐
- *                        ▲ │ ◀────────────── │    │                │ handed out (by way of idle)
- *                        │ │    released()   │    │ cancelling()   │
- *                        │ │ quiet for long  │    ▼                │
- *                        │ ▼                 │   being_canceled ───┤ released() (by way of idle or used)
- *                        │ used ◀────────────┤    │                │
- *                        │ │ released(), check│   │ testing()      │
- *                        │ │ before each use  │   │                │
- *                        │ │                  ▼   ▼                │
- *                        │ └─────────────▶ tested ─────────────────┘
- *                        │     check()        │  released(), checked()
- *                        └────────────────────┘
+ *      opening()
+ *         │
+ *         ▼
+ *        new ──opened()──▶ idle ──acquire(), serve──▶ active ──cancelling()──▶ being_canceled
+ *                          ▲  │                         │                            │
+ *                          │  │ quiet for long          │ testing()  (reset query)   │
+ *            check needed  │  ▼                         ▼                            │
+ *            no more ──────┼─ used ──check()──────▶  tested ◀──────── testing() ─────┤
+ *                          │  ▲                         │                            │
+ *                          │  └── released(), checked before each use, after active or being_canceled
+ *                          │                            │                            │
+ *                          └──── released(), checked() ─┴──────── released() ────────┘
  *
  * From every state a server leaves when it is retired or has closed. A retired server is in no state, so that nobody can be given it,
  * but it keeps its slot until it has really closed.

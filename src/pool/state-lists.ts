@@ -75,7 +75,10 @@ export class StateLists<State extends string, T> {
 
   /** A new member. Throws `InvariantError` when it already is in a state, or when nobody begins in this one. */
   enter(place: Place<State, T>, state: State, now: number): void {
-    if (place.state !== null) throw new InvariantError(`a connection in state "${place.state}" cannot enter "${state}": it already is a member`);
+    if (place.state !== null)
+      throw new InvariantError(
+        `a connection in state "${place.state}" cannot enter "${state}": it already is a member`,
+      );
     if (!this.#entry.has(state)) throw new InvariantError(`a connection cannot begin in state "${state}"`);
     this.#list(state).members.insert(place, null);
     place.settle(state, now);

@@ -94,7 +94,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
 
   announce(server: S, slot: Slot, now: number): void {
     invariant(server.slot === null && !this.#leaving.has(server), "a server is announced once");
-    invariant(this.#opening.delete(slot), "a server can be opened only with a slot that was given to open() and not used yet");
+    invariant(
+      this.#opening.delete(slot),
+      "a server can be opened only with a slot that was given to open() and not used yet",
+    );
     server.slot = slot;
     server.openedAt = now;
     server.usedAt = now;
@@ -109,7 +112,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   /** An attempt has failed; `server` is still new, or null if it was not announced. */
   failed(server: S | null, slot: Slot, now: number): void {
     if (server === null) {
-      invariant(this.#opening.delete(slot), "an attempt can fail only with a slot that was given to open() and not used yet");
+      invariant(
+        this.#opening.delete(slot),
+        "an attempt can fail only with a slot that was given to open() and not used yet",
+      );
     } else {
       invariant(server.slot === slot, "an attempt fails with its own slot");
       this.#pool.servers.leave(server.place);
@@ -191,7 +197,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     const { connections } = this;
     const full = policy.sizeMax > 0 && connections >= policy.sizeMax;
     if (full) {
-      if (!forWaiter || policy.reserveTimeoutMs === 0 || connections >= policy.sizeMax + policy.reserveMax) return Room.none;
+      if (!forWaiter || policy.reserveTimeoutMs === 0 || connections >= policy.sizeMax + policy.reserveMax)
+        return Room.none;
       const since = waiters.oldestSince;
       if (since === null || now - since < policy.reserveTimeoutMs) return Room.none;
     }
@@ -259,7 +266,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   }
 
   takeBack(slot: Slot, now: number | undefined): void {
-    invariant(this.#cancelSlots.delete(slot) || this.#opening.delete(slot), "a slot goes back once, and a server's goes back by closed()");
+    invariant(
+      this.#cancelSlots.delete(slot) || this.#opening.delete(slot),
+      "a slot goes back once, and a server's goes back by closed()",
+    );
     this.#returnSlot(slot, now ?? this.#pool.latest());
   }
 

@@ -1,5 +1,5 @@
 /** A host that records what the pool tells it, for tests of single rules. Nothing happens by itself: the test plays PostgreSQL. */
-import { Budget } from "../../../src/pool/budget.ts";
+import type { Budget } from "../../../src/pool/budget.ts";
 import { Pool } from "../../../src/pool/pool.ts";
 import type { PoolHost, PoolPolicy, PoolServer } from "../../../src/pool/pool.ts";
 import type { ServerState } from "../../../src/pool/server-state.ts";

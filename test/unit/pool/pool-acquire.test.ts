@@ -190,6 +190,15 @@ describe("the check query", () => {
     expect(rig.pool.snapshot()).toMatchObject({ used: 1, tested: 2, new: 0 });
   });
 
+  it("is not cut short by the idle time-out", () => {
+    const rig = new Rig({ idleTimeoutMs: 60 * SECOND });
+    const [server] = rig.idle(1);
+    rig.tick(59 * SECOND);
+    rig.acquire("a");
+    rig.tick(61 * SECOND);
+    expect([server!.place.state, rig.host.reasons]).toEqual(["tested", []]);
+  });
+
   it("closes a dirty or obsolete server instead", () => {
     const rig = new Rig({ checkDelayMs: SECOND });
     const [good, dirty] = rig.idle(2);

@@ -7,7 +7,11 @@ import { Waiting } from "../../../src/pool/wait-queue.ts";
 import { Rig, SECOND } from "./fake-host.ts";
 
 /** Pools of one database with a limit; each pool's host closes at once what is retired, unless told otherwise. */
-function rigs(count: number, limit: number, changes: Partial<PoolPolicy> = {}): { database: Budget; all: Rig[]; setLimit: (to: number) => void } {
+function rigs(
+  count: number,
+  limit: number,
+  changes: Partial<PoolPolicy> = {},
+): { database: Budget; all: Rig[]; setLimit: (to: number) => void } {
   let now = limit;
   const database = new Budget("database", () => now);
   const all = Array.from({ length: count }, () => new Rig(changes, [database]));
@@ -34,7 +38,11 @@ describe("a budget", () => {
     const { database, all } = rigs(3, 2);
     for (const rig of all) rig.acquire("a");
     expect(all.map((rig) => rig.host.slots.length)).toEqual([1, 1, 0]);
-    expect(all[2]!.pool.snapshot()).toMatchObject({ slotRequested: true, connections: 0, budgets: [{ name: "database", used: 2, limit: 2 }] });
+    expect(all[2]!.pool.snapshot()).toMatchObject({
+      slotRequested: true,
+      connections: 0,
+      budgets: [{ name: "database", used: 2, limit: 2 }],
+    });
     expect(all[2]!.pool.takeCancelSlot()).not.toBe(null);
     expect([database.used, database.isFull]).toEqual([3, true]);
   });

@@ -13,7 +13,10 @@ describe("opening servers", () => {
       rig.open();
       expect(rig.host.slots.length).toBe(opened < 3 ? 1 : 0);
     }
-    expect([rig.host.served.map(({ waiter }) => waiter), rig.waiting]).toEqual([["a", "b", "c"], ["d", "e"]]);
+    expect([rig.host.served.map(({ waiter }) => waiter), rig.waiting]).toEqual([
+      ["a", "b", "c"],
+      ["d", "e"],
+    ]);
   });
 
   it("makes several attempts at a time where that is allowed, never more than are wanted", () => {

@@ -68,7 +68,9 @@ describe("a lowered size", () => {
     expect(a!.place.state).toBe("used");
     rig.policy.sizeMax = 1;
     rig.tick(11 * SECOND);
-    expect(rig.host.retired.map(({ server, reason }) => [server, reason])).toEqual([a, b, c].map((server) => [server, "too many servers in the pool"]));
+    expect(rig.host.retired.map(({ server, reason }) => [server, reason])).toEqual(
+      [a, b, c].map((server) => [server, "too many servers in the pool"]),
+    );
   });
 });
 
@@ -130,7 +132,11 @@ describe("PAUSE", () => {
     expect(rig.host.reasons).toEqual([]);
     rig.pool.released(b!, 3);
     rig.pool.released(c!, 3);
-    expect([rig.host.reasons, rig.pool.settled, rig.acquire("later")]).toEqual([["pause mode", "pause mode"], false, null]);
+    expect([rig.host.reasons, rig.pool.settled, rig.acquire("later")]).toEqual([
+      ["pause mode", "pause mode"],
+      false,
+      null,
+    ]);
     rig.pool.checked(a!, 4);
     expect([rig.pool.settled, rig.pool.paused, rig.waiting.at(-1)]).toEqual([true, true, "later"]);
     rig.tick(100 * SECOND);

@@ -1,5 +1,5 @@
 /** Pools broken on purpose: the laws must catch each of them within a bounded number of runs, or they prove nothing. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Budget } from "../../../src/pool/budget.ts";
 import { BudgetSlots } from "../../../src/pool/budget-slots.ts";
@@ -10,9 +10,9 @@ import { Supply } from "../../../src/pool/supply.ts";
 import { WaitQueue } from "../../../src/pool/wait-queue.ts";
 import { lawsHold, runs } from "./pool-runs.ts";
 
-const RUNS_MAX = 400;
+const RUNS_MAX = 300;
 
-/** oxlint-disable-next-line typescript/no-explicit-any -- a broken method has whatever shape breaks it */
+// oxlint-disable-next-line typescript/no-explicit-any -- a broken method has whatever shape breaks it
 type Broken = (this: any, ...given: any[]) => unknown;
 
 interface Mutant {
@@ -189,7 +189,11 @@ function withMutant(mutant: Mutant, test: () => void): void {
   const right = Object.getOwnPropertyDescriptor(prototype, mutant.member);
   if (right === undefined) throw new Error(`there is no ${mutant.member} to break`);
   const broken = mutant.break((right.get ?? right.value) as Broken);
-  Object.defineProperty(prototype, mutant.member, right.get === undefined ? { ...right, value: broken } : { ...right, get: broken });
+  Object.defineProperty(
+    prototype,
+    mutant.member,
+    right.get === undefined ? { ...right, value: broken } : { ...right, get: broken },
+  );
   try {
     test();
   } finally {
@@ -207,7 +211,7 @@ function caught(): boolean {
 
 describe("the laws catch", () => {
   for (const [name, mutant] of Object.entries(mutants)) {
-    it(name, () => {
+    it(`${name}`, () => {
       withMutant(mutant, () => {
         expect(caught()).toBe(true);
       });

@@ -1,5 +1,5 @@
 /** Random runs of a `PoolWorld`, for the laws and for the broken pools that the laws must catch. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { PoolPolicy } from "../../../src/pool/pool.ts";
 import { PoolWorld } from "./pool-world.ts";
 import type { WorldPlan } from "./pool-world.ts";

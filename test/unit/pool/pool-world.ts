@@ -81,7 +81,11 @@ class Side implements PoolHost<FakeServer, Client> {
   }
 
   get held(): number {
-    return this.slots.length + this.in("new", "free", "checking", "active", "resetting", "canceled", "leaving").length + this.cancels.length;
+    return (
+      this.slots.length +
+      this.in("new", "free", "checking", "active", "resetting", "canceled", "leaving").length +
+      this.cancels.length
+    );
   }
 
   // ── what the pool says ──
@@ -101,10 +105,14 @@ class Side implements PoolHost<FakeServer, Client> {
     law(policy.sizeMax === 0 || this.held <= max, `a server is opened within the pool's size (${this.held} of ${max})`);
     if (this.reserveLogged) {
       law(policy.reserveTimeoutMs > 0, "the reserve is used only if a time-out is set for it");
-      law(this.queue.some((client) => world.now - client.waiting.since >= policy.reserveTimeoutMs), "the reserve is for those who have waited");
+      law(
+        this.queue.some((client) => world.now - client.waiting.since >= policy.reserveTimeoutMs),
+        "the reserve is for those who have waited",
+      );
     }
     this.reserveLogged = false;
-    for (const budget of this.budgets) law(budget.limit === 0 || world.usedOf(budget) <= budget.limit, "a server is opened within every budget");
+    for (const budget of this.budgets)
+      law(budget.limit === 0 || world.usedOf(budget) <= budget.limit, "a server is opened within every budget");
     this.world.react((n) => {
       if (n % 4 === 0) this.announce(slot);
       else if (n % 4 === 1) this.login(this.announce(slot));
@@ -143,8 +151,14 @@ class Side implements PoolHost<FakeServer, Client> {
     this.world.reasons.add(reason);
     law(server.place.state === null, "a retired server is in no list");
     if (reason === "evicted") {
-      law(book.phase === "free" || this.queue.length === 0, "nobody's tested server is taken away while somebody waits for it");
-      law(this.budgets.some((budget) => budget.limit > 0 && this.world.usedOf(budget) >= budget.limit), "nothing is evicted in vain");
+      law(
+        book.phase === "free" || this.queue.length === 0,
+        "nobody's tested server is taken away while somebody waits for it",
+      );
+      law(
+        this.budgets.some((budget) => budget.limit > 0 && this.world.usedOf(budget) >= budget.limit),
+        "nothing is evicted in vain",
+      );
       law(book.phase !== "active" && book.phase !== "canceled", "a client's server is not evicted");
     }
     book.phase = "leaving";
@@ -417,7 +431,10 @@ export class PoolWorld {
       case 21:
         if (n % 2 === 0) {
           const slot = pool.takeCancelSlot();
-          law(slot !== null || (side.policy.sizeMax > 0 && side.held >= 2 * side.policy.sizeMax), "a cancel request is refused only past twice the size");
+          law(
+            slot !== null || (side.policy.sizeMax > 0 && side.held >= 2 * side.policy.sizeMax),
+            "a cancel request is refused only past twice the size",
+          );
           if (slot !== null) side.cancels.push(slot);
         } else if (n % 4 === 1) side.cancels.pop()?.giveBack(this.now);
         else {
@@ -451,9 +468,14 @@ export class PoolWorld {
     for (const side of asking) {
       if (asking.some((other) => other !== side && sinceOf(other) <= sinceOf(side))) continue;
       const full = side.budgets.filter((budget) => budget.isFull);
-      const others = (budget: Budget): Side[] => this.sides.filter((other) => other !== side && other.budgets.includes(budget));
-      if (!full.every((budget) => others(budget).some((other) => other.pool.servers.count(ServerState.idle) > 0))) continue;
-      law(full.some((budget) => budget.leaving > 0), "nobody waits for a budget of which others keep idle servers");
+      const others = (budget: Budget): Side[] =>
+        this.sides.filter((other) => other !== side && other.budgets.includes(budget));
+      if (!full.every((budget) => others(budget).some((other) => other.pool.servers.count(ServerState.idle) > 0)))
+        continue;
+      law(
+        full.some((budget) => budget.leaving > 0),
+        "nobody waits for a budget of which others keep idle servers",
+      );
     }
     this.#disturbed = false;
   }
@@ -467,17 +489,31 @@ export class PoolWorld {
       for (const state of Object.values(ServerState)) {
         const members = [...servers.in(state)];
         law(members.length === servers.count(state), "counts are list lengths");
-        for (const server of members) law(server.place.state === state && server.slot?.held === true, "a server in a list is in that state and has a slot");
+        for (const server of members)
+          law(
+            server.place.state === state && server.slot?.held === true,
+            "a server in a list is in that state and has a slot",
+          );
         sum += members.length;
       }
       law(sum === servers.total, "every server is in one list");
       const live = side.in("new", "free", "checking", "active", "resetting", "canceled");
       law(live.length === servers.total, `the pool's servers are those of the host (${live.length}, ${servers.total})`);
-      for (const server of live) law(agree(side.book(server).phase, server.place.state), `host and pool agree on a state (${side.book(server).phase}, ${server.place.state})`);
+      for (const server of live)
+        law(
+          agree(side.book(server).phase, server.place.state),
+          `host and pool agree on a state (${side.book(server).phase}, ${server.place.state})`,
+        );
       law(pool.connections === side.held, `connections are counted (${pool.connections}, ${side.held})`);
       const snapshot = pool.snapshot();
-      law(snapshot.leaving === side.in("leaving").length && snapshot.cancels === side.cancels.length, "the snapshot tells what there is");
-      law([...pool.waiters].every((client, i) => client === side.queue[i]) && pool.waiters.length === side.queue.length, "the queue is the clients in order of arrival");
+      law(
+        snapshot.leaving === side.in("leaving").length && snapshot.cancels === side.cancels.length,
+        "the snapshot tells what there is",
+      );
+      law(
+        [...pool.waiters].every((client, i) => client === side.queue[i]) && pool.waiters.length === side.queue.length,
+        "the queue is the clients in order of arrival",
+      );
       for (const client of side.queue) law(client.end === "waiting" && client.waiting.queued, "who waits is queued");
       law(pool.paused === side.paused, "paused is paused");
       const { idle, tested, used } = snapshot;
@@ -487,12 +523,20 @@ export class PoolWorld {
         law(side.queue.length <= tested || used === 0, "nobody waits while a server only needs a check");
       }
       if (!this.#disturbed && snapshot.slotRequested) {
-        law(side.budgets.some((budget) => budget.isFull), "a pool whose request is open waits for a full budget");
+        law(
+          side.budgets.some((budget) => budget.isFull),
+          "a pool whose request is open waits for a full budget",
+        );
       }
     }
     for (const budget of this.budgets) {
-      law(budget.used === this.usedOf(budget), `a budget counts what there is (${budget.used}, ${this.usedOf(budget)})`);
-      const leaving = this.sides.filter((side) => side.budgets.includes(budget)).reduce((sum, side) => sum + side.in("leaving").length, 0);
+      law(
+        budget.used === this.usedOf(budget),
+        `a budget counts what there is (${budget.used}, ${this.usedOf(budget)})`,
+      );
+      const leaving = this.sides
+        .filter((side) => side.budgets.includes(budget))
+        .reduce((sum, side) => sum + side.in("leaving").length, 0);
       law(budget.leaving === leaving, "a budget knows what is closing");
     }
   }
@@ -515,11 +559,14 @@ export class PoolWorld {
       this.tick();
       this.check();
     }
-    law(this.sides.every((side) => side.queue.length === 0), "everybody who waits is served in the end");
+    law(
+      this.sides.every((side) => side.queue.length === 0),
+      "everybody who waits is served in the end",
+    );
   }
 
   #answer(side: Side): void {
-    for (const slot of [...side.slots]) side.announce(slot);
+    for (const slot of side.slots.slice()) side.announce(slot);
     for (const server of side.in("new")) side.login(server);
     for (const server of side.in("checking")) side.pass(server);
     for (const server of side.in("resetting", "canceled", "active")) side.free(server);
@@ -537,7 +584,7 @@ export class PoolWorld {
     }
     for (const side of this.sides) {
       while (side.queue.length > 0) side.giveUp(0);
-      for (const slot of [...side.slots]) side.fail(null, slot);
+      for (const slot of side.slots.slice()) side.fail(null, slot);
       for (const [server] of side.books) side.close(server);
       for (const slot of side.cancels.splice(0)) slot.giveBack(this.now);
       this.check();
@@ -547,7 +594,10 @@ export class PoolWorld {
       side.pool.dismantle();
     }
     for (const budget of this.budgets) {
-      law(budget.used === 0 && budget.leaving === 0 && budget.waiting.size === 0 && budget.members.size === 0, "nothing is left in a budget");
+      law(
+        budget.used === 0 && budget.leaving === 0 && budget.waiting.size === 0 && budget.members.size === 0,
+        "nothing is left in a budget",
+      );
     }
     for (const client of this.all) law(client.end !== "waiting", "every waiter has ended");
   }

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { InvariantError } from "../../../src/pool/invariant.ts";
 import { WaitQueue, Waiting } from "../../../src/pool/wait-queue.ts";
@@ -31,11 +31,20 @@ describe("WaitQueue", () => {
     expect(() => other.push(waiting, 1)).toThrow(InvariantError);
     expect(waiting.since).toBe(0);
     expect(other.remove(waiting)).toBe(false);
-    expect([waiting.queued, queue.remove(waiting), queue.remove(waiting), waiting.queued]).toEqual([true, true, false, false]);
+    expect([waiting.queued, queue.remove(waiting), queue.remove(waiting), waiting.queued]).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
 
   it("behaves as a list kept sorted by time of arrival (model)", () => {
-    const step = fc.record({ kind: fc.constantFrom("push", "back", "shift", "remove"), which: fc.nat(5), age: fc.nat(10) });
+    const step = fc.record({
+      kind: fc.constantFrom("push", "back", "shift", "remove"),
+      which: fc.nat(5),
+      age: fc.nat(10),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const queue = new WaitQueue<number>();
@@ -53,12 +62,13 @@ describe("WaitQueue", () => {
             queue.pushFront(waiting, since);
             const at = model.findIndex((other) => other.since >= since);
             model.splice(at === -1 ? model.length : at, 0, { id: which, since });
-          } else if (kind === "shift") {
-            expect(queue.shift()).toBe(model.shift()?.id ?? null);
-          } else if (kind === "remove") {
-            expect(queue.remove(waiting)).toBe(model.some((other) => other.id === which));
-            model = model.filter((other) => other.id !== which);
           }
+          const shifted = kind === "shift" ? [queue.shift(), model.shift()?.id ?? null] : [null, null];
+          expect(shifted[0]).toBe(shifted[1]);
+          const known = model.some((other) => other.id === which);
+          const removed = kind === "remove" ? [queue.remove(waiting), known] : [false, false];
+          expect(removed[0]).toBe(removed[1]);
+          if (kind === "remove") model = model.filter((other) => other.id !== which);
           expect([...queue]).toEqual(model.map(({ id }) => id));
           expect(queue.length).toBe(model.length);
           expect(queue.oldestSince).toBe(model[0]?.since ?? null);
