@@ -3,15 +3,9 @@
  */
 import { Buffer } from "node:buffer";
 import type { Connection, ConnectionEvents } from "../../src/net/transport.ts";
-import type { EngineKind } from "./engine-under-test.ts";
-import { RelayEnd, RelayEngine } from "./relay-engine.ts";
+import type { BrokenEngine } from "./broken-engine.ts";
+import { RelayEnd, RelayEngine, relayKind } from "./relay-engine.ts";
 
-export interface BrokenEngine {
-  readonly fault: string;
-  /** Within so many seeds it has to be noticed. */
-  readonly seedsMax: number;
-  readonly kind: EngineKind;
-}
 
 /** Puts a fault into a relay that has just been made; its ends go through `touch` when they are paired. */
 interface Fault {
@@ -179,6 +173,8 @@ function broken(fault: string, seedsMax: number, make: (setup: RelayEngine["setu
   return {
     fault,
     seedsMax,
+    breakIt: () => () => {},
+    intact: relayKind,
     kind: {
       name: `relay with a fault: ${fault}`,
       pools: false,

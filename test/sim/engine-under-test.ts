@@ -32,7 +32,9 @@ export interface PoolView {
   /** Clients by state and servers by state, as SHOW POOLS counts them. */
   readonly clients: Readonly<Record<string, number>>;
   readonly servers: Readonly<Record<string, number>>;
-  readonly waiting: number;
+  /** Those who wait for a server, first come first, and those who have one; by ids that are never used again. */
+  readonly waiters: readonly number[];
+  readonly holders: ReadonlySet<number>;
   /** Each list counted by walking it, to be compared with the figures above; empty when the engine has none. */
   readonly problems: readonly string[];
 }

@@ -94,7 +94,8 @@ export class Expectation {
       if (step === READ) {
         const next = this.#sent.shift();
         if (next === undefined) return READ;
-        this.#current = next;
+        // What a running COPY is fed belongs to the message that started it.
+        if (!this.session.isRunning) this.#current = next;
         this.#step(next);
       } else if (step === FLUSH) this.#step(undefined);
       else if (Buffer.isBuffer(step) && step[0] === 0x53) this.#step(undefined);

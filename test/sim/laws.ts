@@ -4,13 +4,13 @@
  * From outside: what the engine has open in the network, what backends and clients saw. From inside: what the engine's
  * `inspect` tells. What backends and clients find by themselves (`audit.ts`, `sim-client.ts`) is not repeated here.
  */
-import type { EngineKind, EngineUnderTest } from "./engine-under-test.ts";
+import type { EngineKind, EngineUnderTest, PoolView } from "./engine-under-test.ts";
 import type { Scenario } from "./scenario.ts";
 import type { ScriptedPostgres } from "./scripted-postgres.ts";
 import type { SimWorld } from "./sim-world.ts";
 
-/** The most that one connection of the engine may hold: its bound, and one received chunk on top. */
-export const HELD_MAX_BYTES = 1024 * 1024 + 524_288;
+/** The most that one connection may hold: the bound of an outbox, one received chunk on top, and some messages of our own. */
+export const HELD_MAX_BYTES = 64 * 1024 + 524_288 + 65_536;
 const CANCEL_CODE = 80_877_102;
 
 export interface LawContext {
@@ -20,6 +20,8 @@ export interface LawContext {
   readonly kind: EngineKind;
   readonly engine: EngineUnderTest;
   readonly serverPort: number;
+  /** Who waited in which pool after the turn before this one. */
+  readonly queues: Map<string, readonly number[]>;
 }
 
 /** Checked after each turn. */
@@ -33,7 +35,22 @@ export function checkStep(context: LawContext): void {
     for (const problem of pool.problems) {
       world.chronicle.violate(`pool ${pool.database}/${pool.user}: ${problem}`);
     }
+    checkQueue(context, pool);
   }
+}
+
+/** First come, first served within a pool: nobody who waits on was there before somebody who has been served. */
+function checkQueue({ world, queues }: LawContext, pool: PoolView): void {
+  const key = `${pool.database}/${pool.user}`;
+  const before = queues.get(key) ?? [];
+  let passedOver: number | null = null;
+  for (const id of before) {
+    if (pool.waiters.includes(id)) passedOver ??= id;
+    else if (passedOver !== null && pool.holders.has(id)) {
+      world.chronicle.violate(`pool ${key} served client ${id} before client ${passedOver}, which had come first`);
+    }
+  }
+  queues.set(key, pool.waiters);
 }
 
 /** `connected + connecting ≤` every limit, always. */
@@ -87,7 +104,9 @@ export function checkRest(context: LawContext): void {
     for (const [state, count] of Object.entries(pool.clients)) {
       if (count > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} counts ${count} clients as ${state} and has none`);
     }
-    if (pool.waiting > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${pool.waiting} waiters and no client`);
+    if (pool.waiters.length > 0) {
+      world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${pool.waiters.length} waiters and no client`);
+    }
     for (const state of ["active", "tested", "new", "being_canceled"]) {
       const count = pool.servers[state] ?? 0;
       if (count > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${count} servers ${state} and no client`);

@@ -56,7 +56,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       latencyMaxMs: random.pick([0.1, 1, 5, 30]),
       cutChance: random.pick([0, 0.1, 0.5, 0.95]),
       partialWriteChance: random.pick([0, 0.1, 0.5]),
-      windowsBytes: random.pick([[65_536], [262_144, 16_384], [64, 1000, 16_384], large ? [16_384] : [16, 100]]),
+      windowsBytes: random.pick([[65_536], [262_144, 16_384], large ? [16_384] : [64, 1000, 16_384], large ? [16_384] : [16, 100]]),
     },
     turnMaxMs: random.pick([0, 0.5, 2]),
     server: {

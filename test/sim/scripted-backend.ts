@@ -34,6 +34,8 @@ export interface BackendHost {
   plan(delayMs: number, task: () => void): void;
   loginFate(database: string): LoginFate;
   backendFate(database: string): BackendFate | null;
+  /** Nothing fails any more. */
+  readonly healed: boolean;
   /** A random rest before a message is looked at, in milliseconds; 0 = none. */
   thinkingMs(): number;
   /** How often something that nobody asked for comes between the answers. */
@@ -328,7 +330,7 @@ export class ScriptedBackend implements ConnectionEvents, AuditedBackend {
     this.#out = [];
     this.#outBytes = 0;
     const fate = this.#fate;
-    if (fate !== null && this.#sentBytes + bytes.length > fate.afterBytes) {
+    if (fate !== null && !this.#host.healed && this.#sentBytes + bytes.length > fate.afterBytes) {
       // A crash cuts anywhere; words, even senseless ones, come between messages, or they would pass for a row's content.
       const cuts = fate.how === "crash" || fate.how === "reset";
       bytes = bytes.subarray(0, cuts ? fate.afterBytes - this.#sentBytes : 0);

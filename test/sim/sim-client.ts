@@ -228,12 +228,14 @@ export class SimClient implements ConnectionEvents, ProgramHost {
 
   #judge(received: Message): void {
     const { type } = received;
-    if (this.#fatal !== null) {
+    const isFatal = type === "E" && fieldsOf(received.body).get("S") === "FATAL";
+    // The server's own FATAL may be followed by the pooler's, which says that the server is gone; by nothing else.
+    if (this.#fatal !== null && !isFatal) {
       this.#violate(`got ${describe(received)} after a FATAL error`);
       return;
     }
-    if (type === "E" && fieldsOf(received.body).get("S") === "FATAL") {
-      this.#fatal = fieldsOf(received.body).get("M") ?? "";
+    if (isFatal) {
+      this.#fatal ??= fieldsOf(received.body).get("M") ?? "";
       this.#world.chronicle.say(() => `${this.name} gets ${describe(received)}`);
       return;
     }

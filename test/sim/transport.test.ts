@@ -19,13 +19,16 @@ const tempers: readonly (NetworkTemper & { readonly name: string })[] = [
 ];
 
 for (const temper of tempers) {
-  for (const seed of [1, 2]) describe(`seed ${seed}`, () => describeTransport(createSubject(temper, seed), { tls: false, system: false }));
+  for (const seed of [1, 2]) {
+    describe(`simulated transport, ${temper.name}, seed ${seed}`, () => {
+      describeTransport(createSubject(temper, seed), { tls: false, system: false });
+    });
+  }
 }
 
-function createSubject(temper: NetworkTemper & { readonly name: string }, seed: number): Subject {
+function createSubject(temper: NetworkTemper, seed: number): Subject {
   let world = createWorld(temper, seed);
   return {
-    name: `simulated transport, ${temper.name}`,
     anywhere: { host: "127.0.0.1", port: 0 },
     createTransport() {
       world = createWorld(temper, seed);
