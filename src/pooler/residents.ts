@@ -122,8 +122,8 @@ export class Residents implements Directory {
   findUser(name: string): User | null {
     const known = this.users.get(name);
     if (known !== undefined) return known;
-    // Nobody is unknown where nobody is asked for a password.
-    return this.#engine.settings.authType === AuthType.any ? this.addUser(name) : null;
+    // Nobody is unknown where nobody is asked for a name that holds; but strangers' names are not kept.
+    return this.#engine.settings.authType === AuthType.any ? new User(name, this.#engine.settings) : null;
   }
 
   addUser(name: string): User {
