@@ -2,8 +2,9 @@
  * `npm test [-- part…]`: runs the parts of the test suite one after the other, in both runtimes where that matters, and
  * ends with the line `N passed, N failed` that adds all of them up. Without names all parts run.
  *
- * The counts come from vitest's JSON reports, not from its output. A part that dies, reports nothing or finds no test
- * counts as one failure: silence is not success.
+ * The counts come from vitest's JSON reports, not from its output. A part that dies, reports nothing, finds no test or
+ * does not end in its time counts as one failure: silence is not success. (Vitest's own time-outs do not end a test that
+ * loops without ever giving the event loop its turn.)
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -33,6 +34,9 @@ const parts: readonly Part[] = [
   { name: "integration-node", folder: "test/integration", inside: "node", pooler: "node" },
   { name: "integration-bun", folder: "test/integration", inside: "node", pooler: "bun" },
 ];
+
+/** Parts take a minute or two on a slow machine; the whole suite has to stay under 20 minutes. */
+const partDeadlineMs = 6 * 60_000;
 
 interface Outcome {
   readonly passed: number;
@@ -86,8 +90,17 @@ async function runPart(part: Part): Promise<Outcome> {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, ...(part.pooler === undefined ? {} : { PGCARPOOL_RUNTIME: part.pooler }) },
     });
-    running.on("error", () => resolve(-1));
-    running.on("exit", (code) => resolve(code ?? -1));
+    const late = setTimeout(() => {
+      console.error(`${part.name} did not end within ${partDeadlineMs / 60_000} minutes`);
+      // SIGKILL: a main process that waits for a looping worker does not listen. The worker's watchdog ends the worker.
+      running?.kill("SIGKILL");
+    }, partDeadlineMs);
+    const end = (code: number | null): void => {
+      clearTimeout(late);
+      resolve(code ?? -1);
+    };
+    running.on("error", () => end(-1));
+    running.on("exit", end);
   });
   running = null;
   return outcomeOf(report, status);
