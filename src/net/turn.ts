@@ -66,11 +66,16 @@ export class Scratch {
 
   constructor(sizeBytes: number) {
     this.sizeBytes = sizeBytes;
-    this.bytes = new Uint8Array(sizeBytes);
+    this.bytes = freshMemory(sizeBytes);
   }
 
   /** The transport kept the memory: take new one for the next write. */
   giveAway(): void {
-    this.bytes = new Uint8Array(this.sizeBytes);
+    this.bytes = freshMemory(this.sizeBytes);
   }
+}
+
+/** A Buffer, because Node would wrap anything else in one at each write. */
+function freshMemory(sizeBytes: number): Uint8Array {
+  return Buffer.allocUnsafeSlow(sizeBytes);
 }

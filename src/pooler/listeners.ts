@@ -47,6 +47,7 @@ export class Listeners {
             (connection) => this.#accept(connection, false),
           );
           this.#tcp.push(listener);
+          this.#setOptions(listener);
           log.log(`listening on ${host.includes(":") ? `[${host}]` : host}:${listener.port}`);
         } catch (error) {
           log.warning(`cannot listen on ${host}:${settings.listenPort}: bind(): ${systemErrorText(error)}`);
@@ -107,11 +108,21 @@ export class Listeners {
   }
 
   #accept(connection: Connection, isUnixSocket: boolean): ConnectionEvents {
-    const { settings, world } = this.#engine;
-    if (!isUnixSocket) world.setSocketOptions(connection.fd, socketOptions(settings));
+    const { settings } = this.#engine;
     const client = new Client(this.#engine, connection, isUnixSocket, settings.listenPort);
     this.#residents.clients.add(client);
     return client;
+  }
+
+  /** What is accepted inherits the listener's options: no call for each connection. */
+  #setOptions(listener: Listener): void {
+    const { settings, world } = this.#engine;
+    world.setSocketOptions(listener.fd, { ...socketOptions(settings), deferAccept: settings.tcpDeferAccept });
+  }
+
+  /** The settings have changed: sockets accepted from now on follow them. */
+  refresh(): void {
+    for (const listener of this.#tcp) this.#setOptions(listener);
   }
 
   /** The ports that were opened, for whoever asked for port 0. */

@@ -184,6 +184,7 @@ export class Pooler {
     this.engine.log.verbose = this.settings.verbose;
     for (const pool of this.residents.pools()) pool.refreshPolicy();
     this.#keepFilledPools();
+    this.listeners.refresh();
     const problem = this.tls.reload();
     if (problem !== null) this.engine.log.error(`TLS setup failed: ${problem}`);
     else if (changed.some((name) => name.startsWith("server_tls"))) this.operations.reconnect(null);

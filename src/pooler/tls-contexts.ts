@@ -4,9 +4,9 @@
  *
  * Counterpart: PgBouncer's `sbuf_tls_setup`. Texts of the errors are its own.
  */
-import { isIP } from "node:net";
 import { SslMode } from "../config/setting-words.ts";
 import type { Settings } from "../config/settings.ts";
+import { isLiteralAddress } from "../net/literal-address.ts";
 import type { TlsSettings, TlsVersion } from "../net/transport.ts";
 import type { TlsContexts } from "../session/engine.ts";
 
@@ -66,7 +66,7 @@ export class ConfiguredTls implements TlsContexts {
       ...this.#file("ca", s.serverTlsCaFile),
       ...this.#file("cert", s.serverTlsCertFile),
       ...this.#file("key", s.serverTlsKeyFile),
-      ...(host !== "" && isIP(host) === 0 ? { serverName: host } : {}),
+      ...(host !== "" && !isLiteralAddress(host) ? { serverName: host } : {}),
     };
   }
 
