@@ -4,7 +4,7 @@
  * Rows have about the width of a pgbench_accounts row, and each is different, so that a lost, doubled or swapped piece
  * changes the hash. The answer is compared with the one that came directly from PostgreSQL, header to ReadyForQuery.
  */
-import { type CopyResult, failureOf, labelOf, type SeatRounds } from "./bench-results.ts";
+import { type CopyResult, failureOf, isFailure, labelOf, type SeatRounds } from "./bench-results.ts";
 import { SeatName } from "./options.ts";
 import { type LoadTools, seatsOfCase } from "./load-part.ts";
 import { readCpu, readMemory } from "./proc-reader.ts";
@@ -36,6 +36,7 @@ export async function runCopyPart(tools: LoadTools, expected: CopyDigest): Promi
   const rows: SeatRounds<CopyResult>[] = keys.map(({ seat, poolSize }) => ({ seat, poolSize, rounds: [] }));
   for (let round = 0; round < tools.options.copyRounds; round++) {
     for (const row of rows) {
+      if (row.rounds.some(isFailure)) continue; // a pooler that hangs would hang again
       const title = `COPY out, round ${round + 1}, ${labelOf(row)}`;
       try {
         const result = await measureCopy(tools, row.seat, expected);

@@ -12,7 +12,7 @@ import { copyStatement } from "./copy-part.ts";
 import type { LoadTools } from "./load-part.ts";
 import { SeatName } from "./options.ts";
 import { readMemory } from "./proc-reader.ts";
-import { type Address, type CopyDigest, WireClient } from "./wire-client.ts";
+import { type Address, type CopyDigest, SILENCE_MAX_MS, WireClient } from "./wire-client.ts";
 
 const POOL_SIZE = 4;
 const CONSOLE_DATABASE = "pgbouncer";
@@ -43,16 +43,19 @@ export async function runStoppedReaderPart(
 async function measureStopped(tools: LoadTools, name: SeatName, expected: CopyDigest): Promise<StoppedReaderResult> {
   const seat = await tools.seats.start(name, POOL_SIZE);
   const pid = seat.pid as number;
+  const { copyMegabytes, stopSeconds } = tools.options;
   try {
     const client = await WireClient.open(seat.address);
     const baseKb = readMemory(pid).rssKb;
     const stop: { standing: Promise<Standing> | null } = { standing: null };
-    const digest = await client.copyOut(copyStatement(tools.options.copyMegabytes), (total) => {
+    const onBytes = (total: number): void => {
       if (stop.standing !== null || total < expected.bytes * STOP_AFTER_FRACTION) return;
       client.socket.pause();
-      stop.standing = watch(pid, seat.address, tools.options.stopSeconds).finally(() => void client.socket.resume());
+      stop.standing = watch(pid, seat.address, stopSeconds).finally(() => void client.socket.resume());
       stop.standing.catch(() => {}); // reported below; the copy fails as well
-    });
+    };
+    const patienceMs = SILENCE_MAX_MS + stopSeconds * 1000;
+    const digest = await client.copyOut(copyStatement(copyMegabytes), onBytes, patienceMs);
     if (stop.standing === null) throw new Error("the copy ended before the reader stopped");
     const { beforeKb, standingKb, heldBytes } = await stop.standing;
     await client.close();

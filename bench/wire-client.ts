@@ -31,6 +31,8 @@ const TYPE_ERROR = 0x45;
 const TYPE_ROW = 0x44;
 const TYPE_READY = 0x5a;
 const DEADLINE_MS = 60_000;
+/** A COPY that brings nothing for so long has stopped. */
+export const SILENCE_MAX_MS = 30_000;
 /** How long the other side may take to close after our goodbye. */
 const CLOSE_DEADLINE_MS = 5_000;
 
@@ -87,9 +89,14 @@ export class WireClient {
 
   /**
    * Runs a COPY … TO STDOUT of printable text and returns count and hash of the raw answer. `onBytes` is called with the
-   * number of bytes so far after each chunk; it may pause and resume the socket. No query may follow.
+   * number of bytes so far after each chunk; it may pause and resume the socket, for less than `patienceMs`.
+   * Rejects when no byte has come for that long. No query may follow.
    */
-  copyOut(sql: string, onBytes: (total: number) => void = () => {}): Promise<CopyDigest> {
+  copyOut(
+    sql: string,
+    onBytes: (total: number) => void = () => {},
+    patienceMs: number = SILENCE_MAX_MS,
+  ): Promise<CopyDigest> {
     const socket = this.socket;
     socket.off("data", this.#onData);
     const hash = createHash("sha256");
@@ -97,7 +104,9 @@ export class WireClient {
     let tail: Buffer = Buffer.alloc(0);
     return new Promise((resolve, reject) => {
       this.#pending = { resolve: () => {}, reject };
-      socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error(`no byte for ${DEADLINE_MS / 1000} s`)));
+      socket.setTimeout(patienceMs, () =>
+        socket.destroy(new Error(`no byte for ${patienceMs / 1000} s after ${bytes}`)),
+      );
       socket.on("data", (chunk: Buffer) => {
         hash.update(chunk);
         bytes += chunk.length;
