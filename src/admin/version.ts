@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 /** The release whose behaviour is followed. */
-const PGBOUNCER_VERSION = "1.25.2";
+export const PGBOUNCER_VERSION = "1.25.2";
 
 /** "PgBouncer 1.25.2 (pgcarpool 0.1.0)" */
 export function versionLine(): string {

@@ -29,6 +29,15 @@ export type PoolerState = (typeof PoolerState)[keyof typeof PoolerState];
 interface Awaited {
   readonly holds: () => boolean;
   readonly done: () => void;
+  /** What a RESUME takes back before `holds` was true; null: nothing does. */
+  readonly resumable: Resumable | null;
+}
+
+interface Resumable {
+  /** Null: the pooler as a whole. */
+  readonly database: Database | null;
+  /** The command was taken back and will not be done. */
+  readonly resumed: () => void;
 }
 
 export class Operations {
@@ -59,26 +68,26 @@ export class Operations {
 
   // ── PAUSE, RESUME, SUSPEND ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** PAUSE. `done` when no server is a client's any more. */
-  pause(done: () => void): void {
+  /** PAUSE. `done` when no server is a client's any more; `resumed` when a RESUME came before that. */
+  pause(done: () => void, resumed: () => void = () => {}): void {
     this.#state = PoolerState.paused;
     this.#residents.isPaused = true;
     for (const pool of this.#residents.pools()) pool.core.pause(this.#engine.turn.now);
-    this.#await(() => this.#everySettled(this.#residents.pools()), done);
+    this.#await(() => this.#everySettled(this.#residents.pools()), done, { database: null, resumed });
   }
 
-  pauseDatabase(database: Database, done: () => void): void {
+  pauseDatabase(database: Database, done: () => void, resumed: () => void = () => {}): void {
     database.paused = true;
     for (const pool of database.pools.values()) pool.core.pause(this.#engine.turn.now);
-    this.#await(() => this.#everySettled(database.pools.values()), done);
+    this.#await(() => this.#everySettled(database.pools.values()), done, { database, resumed });
   }
 
   /** RESUME: ends PAUSE and SUSPEND; databases paused by name stay so. */
   resume(): void {
-    const wasSuspended = this.#state === PoolerState.suspended;
+    this.#endSuspend();
     this.#state = PoolerState.active;
     this.#residents.isPaused = false;
-    if (wasSuspended) for (const client of this.#residents.clients) client.resume();
+    this.#takeBack(null);
     for (const database of this.#residents.databases.values()) {
       if (database.paused) continue;
       for (const pool of database.pools.values()) pool.core.resume(this.#engine.turn.now);
@@ -88,16 +97,33 @@ export class Operations {
 
   resumeDatabase(database: Database): void {
     database.paused = false;
+    this.#takeBack(database);
     if (this.#residents.isPaused) return;
     for (const pool of database.pools.values()) pool.core.resume(this.#engine.turn.now);
   }
 
-  /** SUSPEND. `done` when everything that was received has been passed on. `except`: the console that asked. */
-  suspend(except: Client | null, done: () => void): void {
+  /**
+   * SUSPEND: nothing is read from clients any more, from those that log in later neither. `done` when everything that was
+   * received has been passed on; `resumed` when a RESUME came before that.
+   */
+  suspend(done: () => void, resumed: () => void): void {
     this.#state = PoolerState.suspended;
+    this.#residents.isSuspended = true;
     this.#suspendedAt = this.#engine.turn.now;
-    for (const client of this.#residents.clients) if (client !== except && client.console === null) client.suspend();
-    this.#await(() => this.#everythingFlushed(), done);
+    for (const client of this.#residents.clients) if (isOfDatabase(client)) client.suspend();
+    this.#await(() => this.#everythingFlushed(), done, { database: null, resumed });
+  }
+
+  #endSuspend(): void {
+    if (!this.#residents.isSuspended) return;
+    this.#residents.isSuspended = false;
+    for (const client of this.#residents.clients) client.resume();
+  }
+
+  #takeBack(database: Database | null): void {
+    const taken = this.#awaited.filter(({ resumable }) => resumable !== null && resumable.database === database);
+    this.#awaited = this.#awaited.filter((awaited) => !taken.includes(awaited));
+    for (const { resumable } of taken) resumable?.resumed();
   }
 
   /** Somebody has given up waiting for the answer of a command. */
@@ -147,10 +173,11 @@ export class Operations {
     }, done);
   }
 
-  /** Drops all clients and servers of a database, and leaves it paused. */
+  /** Drops all clients, servers and pools of a database with what was counted for it, and leaves it paused. */
   kill(database: Database): void {
     this.pauseDatabase(database, () => {});
     this.dropAll(database, "database removed");
+    this.#residents.retirePools(database);
   }
 
   /** `reason` is told to the clients and logged. */
@@ -184,6 +211,8 @@ export class Operations {
 
   #refuseServers(): void {
     const error = poolerError(PoolerErrors.serverShuttingDown);
+    this.#endSuspend();
+    this.#state = PoolerState.paused;
     this.#residents.serversClosedWith = error;
     for (const pool of this.#residents.pools()) {
       for (const client of [...pool.clients.in(ClientState.waiting)]) client.fail(error);
@@ -193,9 +222,9 @@ export class Operations {
 
   // ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #await(holds: () => boolean, done: () => void): void {
+  #await(holds: () => boolean, done: () => void, resumable: Resumable | null = null): void {
     if (holds()) done();
-    else this.#awaited.push({ holds, done });
+    else this.#awaited.push({ holds, done, resumable });
   }
 
   /** Answers those whose condition holds now. Called by the janitor, and when somebody has left. */
@@ -221,6 +250,11 @@ export class Operations {
       this.#exit();
     }
   }
+}
+
+/** SUSPEND stops those of databases; the console, and whoever may be on the way to it, must be able to end it. */
+function isOfDatabase(client: Client): boolean {
+  return client.pool !== null;
 }
 
 /** The servers of a pool, whatever their state. */

@@ -142,7 +142,10 @@ export class Pooler {
 
   // ── Reload ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** RELOAD, SIGHUP. All errors are logged; false keeps everything as it was. */
+  /**
+   * RELOAD, SIGHUP. All errors are logged. False when the file was refused, which keeps everything as it was, or when
+   * only the TLS settings could not be applied.
+   */
   reload(): boolean {
     const { log } = this.engine;
     const path = this.settings.conffile ?? "";
@@ -171,20 +174,30 @@ export class Pooler {
     if (diff.autoDatabaseChanged) residents.remakeAutoDatabases((database) => this.operations.reconnect(database));
     this.#takeUsers();
     this.#readUserlist();
-    this.refresh(diff.settings);
+    this.#applySettings();
+    const tlsProblem = this.#reloadTls(diff.settings);
     this.#options.onReload?.();
-    return true;
+    return tlsProblem === null;
   }
 
   /**
-   * Settings have changed, by a reload or by SET: whatever is made of them is made anew. Returns what is wrong with the
-   * TLS settings (those of before stay in force), null if nothing.
+   * SET has changed these settings: whatever is made of them is made anew. Returns what is wrong with the TLS settings
+   * (those of before stay in force), null if nothing.
    */
   refresh(changed: readonly string[]): string | null {
+    this.#applySettings();
+    return changed.some((name) => /_tls(?:13)?_/.test(name)) ? this.#reloadTls(changed) : null;
+  }
+
+  #applySettings(): void {
     this.engine.log.verbose = this.settings.verbose;
     for (const pool of this.residents.pools()) pool.refreshPolicy();
     this.#keepFilledPools();
     this.listeners.refresh();
+  }
+
+  /** Files may have changed where the settings have not. Returns what is wrong, null if nothing. */
+  #reloadTls(changed: readonly string[]): string | null {
     const problem = this.tls.reload();
     if (problem !== null) this.engine.log.error(`TLS setup failed: ${problem}`);
     else if (changed.some((name) => name.startsWith("server_tls"))) this.operations.reconnect(null);

@@ -10,7 +10,7 @@ import { AUTO_DATABASE, CONSOLE_DATABASE, autoDatabaseEntry } from "../config/da
 import type { DatabaseEntry } from "../config/database-entry.ts";
 import { maxDbClientConnections, maxUserClientConnections } from "../config/precedence.ts";
 import { AuthType } from "../config/setting-words.ts";
-import { TrafficCounters } from "../metrics/traffic-counters.ts";
+import { TRAFFIC_COUNTERS, TrafficCounters } from "../metrics/traffic-counters.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
 import type { Client } from "../session/client.ts";
 import type { Console } from "../session/console.ts";
@@ -40,6 +40,8 @@ export class Residents implements Directory {
   autoDatabase: DatabaseEntry | null = null;
   /** While the pooler is paused as a whole: pools made now are too. */
   isPaused = false;
+  /** While it is suspended: who logs in now is not read from either. */
+  isSuspended = false;
   /** Why nobody comes in any more, during a shutdown. */
   closedWith: ErrorToSend | null = null;
   /** Why nobody is given a server any more, while a shutdown waits for servers. */
@@ -49,6 +51,7 @@ export class Residents implements Directory {
   /** What the console's own traffic comes to. */
   readonly consoleCounters = new TrafficCounters();
   readonly #retired = new Set<Database>();
+  readonly #retiredPools = new Set<ServerPool>();
   readonly #byKey = new Map<number, Client>();
   /** Who was admitted, and is counted for its database and user. */
   readonly #admitted = new Map<Client, { database: Database | null; user: User | null }>();
@@ -98,8 +101,21 @@ export class Residents implements Directory {
     }
   }
 
-  /** Takes the pools of removed databases apart, once they are empty. */
+  /** The pools of `database` go, with what was counted for it; what is left of them when their last server has closed. */
+  retirePools(database: Database): void {
+    for (const pool of database.pools.values()) this.#retiredPools.add(pool);
+    database.pools.clear();
+    for (const name of TRAFFIC_COUNTERS) database.counters[name] = 0;
+    this.sweepRetired();
+  }
+
+  /** Takes the pools of removed databases, and removed pools, apart once they are empty. */
   sweepRetired(): void {
+    for (const pool of this.#retiredPools) {
+      if (pool.core.connections > 0 || pool.clients.total > 0) continue;
+      pool.core.dismantle();
+      this.#retiredPools.delete(pool);
+    }
     for (const database of this.#retired) {
       if (database.connections.used > 0 || database.clientCount > 0) continue;
       for (const pool of database.pools.values()) pool.core.dismantle();
@@ -197,6 +213,8 @@ export class Residents implements Directory {
     client.keyProcessId = processId;
     client.keySecret = random.getUint32(4);
     this.#byKey.set(processId, client);
+    if (client.console !== null) this.consoleCounters.clientLoginCount += 1;
+    else if (this.isSuspended) client.suspend();
   }
 
   byCancelKey(processId: number, secret: Uint8Array): Client | null {
@@ -225,7 +243,7 @@ export class Residents implements Directory {
 
   serverClosed(server: Server): void {
     this.servers.delete(server);
-    if (this.#retired.size > 0) this.sweepRetired();
+    if (this.#retired.size + this.#retiredPools.size > 0) this.sweepRetired();
     this.onLeft();
   }
 }

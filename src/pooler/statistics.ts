@@ -38,10 +38,12 @@ export class Statistics {
     this.#older = this.#newer;
   }
 
-  /** Totals by database, the console's too, in the order of SHOW STATS. */
+  /** Totals by database that has a pool, the console's too, in the order of SHOW STATS. */
   totals(): Map<string, TrafficCounters> {
     const totals = new Map<string, TrafficCounters>();
-    for (const database of this.#residents.databases.values()) totals.set(database.name, database.counters);
+    for (const database of this.#residents.databases.values()) {
+      if (database.pools.size > 0) totals.set(database.name, database.counters);
+    }
     totals.set("pgbouncer", this.#residents.consoleCounters);
     return new Map([...totals].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
@@ -91,7 +93,8 @@ function sumOf(all: Iterable<TrafficCounters>): TrafficCounters {
 
 function averagesBetween(older: TrafficCounters | undefined, newer: TrafficCounters, elapsedMs: number): TrafficCounters {
   const change = newer.copy();
-  if (older !== undefined) for (const name of TRAFFIC_COUNTERS) change[name] -= older[name];
+  // A database that was killed since begins to count anew.
+  if (older !== undefined) for (const name of TRAFFIC_COUNTERS) if (change[name] >= older[name]) change[name] -= older[name];
   const average = new TrafficCounters();
   for (const name of TRAFFIC_COUNTERS) {
     const per = PER[name];

@@ -14,6 +14,7 @@ import type { Timer } from "../net/world.ts";
 import type { Slot } from "../pool/slot.ts";
 import { cancelRequest } from "../protocol/startup-messages.ts";
 import type { Server } from "./server.ts";
+import type { ServerPool } from "./server-pool.ts";
 
 /** PostgreSQL answers a cancel request by closing; one that does not is not waited for longer. */
 const CANCEL_SENT_MAX_MS = 10_000;
@@ -33,6 +34,11 @@ export class CancelForward implements ConnectionEvents {
     this.#slot = slot;
     this.#done = done;
     server.cancels.push(this);
+  }
+
+  /** Of the server it is for. */
+  get pool(): ServerPool {
+    return this.#server.pool;
   }
 
   /** The request has left for the server. */

@@ -31,6 +31,7 @@ import type { Client } from "./client.ts";
 import type { Console } from "./console.ts";
 import type { Database } from "./database.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import type { ServerPool } from "./server-pool.ts";
 import type { User } from "./user.ts";
 
 /** A password message may be this long: the longest password, and its framing. */
@@ -98,6 +99,11 @@ export class ClientStartup {
 
   get isCancelSent(): boolean {
     return this.#cancel !== null && this.#cancel.isSent;
+  }
+
+  /** Whose server the cancel request is for; null for a client that carries none. */
+  get cancelPool(): ServerPool | null {
+    return this.#cancel === null ? null : this.#cancel.pool;
   }
 
   /** What a connection that ends now is logged with; null: not at all. */
