@@ -43,6 +43,8 @@ export interface ProgramHost {
   /** In copy mode, or the status of the last ReadyForQuery; meaningful when all answers are there. */
   readonly isCopying: boolean;
   readonly status: "I" | "T" | "E";
+  /** Names of prepared statements that the client has, known when all answers are there. */
+  readonly preparedNames: readonly string[];
 }
 
 export class ClientProgram {
@@ -50,8 +52,6 @@ export class ClientProgram {
   readonly #random: Random;
   readonly #temper: ClientTemper;
   readonly #words: ClientWords;
-  /** Names that this client has prepared, with what their texts want. */
-  readonly #prepared = new Map<string, string>();
 
   constructor(host: ProgramHost, client: number, random: Random, temper: ClientTemper) {
     this.#host = host;
@@ -150,8 +150,8 @@ export class ClientProgram {
   #pipeline(): void {
     const random = this.#random;
     const messages: Buffer[] = [];
+    const known = this.#host.preparedNames;
     for (let left = random.between(2, 6); left > 0; left--) {
-      const known = [...this.#prepared.keys()];
       if (known.length > 0 && random.chance(0.3)) {
         messages.push(...this.#execution(random.pick(known)), SYNC);
       } else if (random.chance(0.3)) messages.push(this.#words.query(this.#texts()));
@@ -168,32 +168,33 @@ export class ClientProgram {
     return messages;
   }
 
+  /** Prepares under a name, or uses or closes what is prepared; something before it in the unit may fail. */
   *#usePrepared(): Program {
     const random = this.#random;
     const name = `p${random.below(this.#temper.names)}`;
     const messages: Buffer[] = [];
-    // In a failed transaction Parse and Close-then-Parse would not have the effect that is remembered here.
+    // In a failed transaction a pooler that knows the statement may answer a Parse that PostgreSQL would refuse.
     if (this.#host.status === "E") return;
-    if (this.#prepared.has(name) && random.chance(0.25)) {
+    let has = this.#host.preparedNames.includes(name);
+    if (random.chance(this.#temper.failChance)) messages.push(...this.#words.unnamed(this.#words.statement()));
+    if (has && random.chance(0.25)) {
       messages.push(closeStatement(name));
-      this.#prepared.delete(name);
+      has = false;
       if (random.chance(0.3)) {
         this.#host.send([...messages, SYNC]);
         return;
       }
     }
-    if (!this.#prepared.has(name)) {
-      const text = random.chance(0.7) ? this.#words.sharedText() : `${this.#words.select()} $1 /*${this.#words.identity()}*/`;
-      messages.push(parse(name, text));
-      this.#prepared.set(name, text);
+    if (!has) {
+      const failing = random.chance(this.#temper.failChance / 3);
+      const own = random.chance(0.7) ? "" : ` /*${this.#words.identity()}*/`;
+      messages.push(parse(name, failing ? `WRONG $1${own}` : `${this.#words.sharedText()}${own}`));
       if (random.chance(0.5)) messages.push(describeStatement(name));
       if (random.chance(0.3)) {
-        messages.push(SYNC);
-        if (random.chance(0.5)) {
-          this.#host.send(messages);
-          yield "answers";
-          messages.length = 0;
-        }
+        this.#host.send([...messages, SYNC]);
+        yield "answers";
+        if (!this.#host.preparedNames.includes(name)) return;
+        messages.length = 0;
       }
     } else if (random.chance(0.2)) messages.push(describeStatement(name));
     for (let left = random.between(1, 3); left > 0; left--) messages.push(...this.#execution(name));
@@ -264,7 +265,8 @@ export class ClientProgram {
         return;
       }
     }
-    for (let left = random.between(0, 5); left > 0; left--) {
+    const pieces = random.chance(0.2) ? this.#temper.rowsMax / 4 : 5;
+    for (let left = random.between(0, Math.ceil(pieces)); left > 0; left--) {
       this.#host.send([this.#words.copyData(identity)]);
       if (random.chance(0.2)) yield random.fraction() * 10;
     }
@@ -300,7 +302,6 @@ export class ClientProgram {
   *#discard(): Program {
     if (this.#host.status !== "I") return;
     this.#host.send([this.#words.query(`DEALLOCATE ALL /*${this.#words.identity()}*/`)]);
-    this.#prepared.clear();
     yield "answers";
   }
 

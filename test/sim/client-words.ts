@@ -76,7 +76,8 @@ export class ClientWords {
 
   copyData(identity: string): Buffer {
     const head = Buffer.from(`${identity} `);
-    return message("d", head, Buffer.alloc(this.#random.skewed(0, this.#temper.rowBytesMax), 0x2e));
+    const size = this.#random.chance(0.5) ? this.#temper.rowBytesMax : this.#random.skewed(0, this.#temper.rowBytesMax);
+    return message("d", head, Buffer.alloc(size, 0x2e));
   }
 }
 

@@ -9,6 +9,7 @@
 import { Buffer } from "node:buffer";
 import type { ConnectionEvents } from "../../src/net/transport.ts";
 import type { Audit, AuditedBackend } from "./audit.ts";
+import { describe } from "./expectation.ts";
 import type { Random } from "./random.ts";
 import { ScriptedSession } from "./scripted-session.ts";
 import { SessionSettings } from "./session-settings.ts";
@@ -43,6 +44,7 @@ export interface BackendHost {
   loggedIn(backend: ScriptedBackend): void;
   gone(backend: ScriptedBackend): void;
   cancel(key: Buffer): void;
+  say(text: () => string): void;
 }
 
 const SSL_REQUEST = 80_877_103;
@@ -241,6 +243,7 @@ export class ScriptedBackend implements ConnectionEvents, AuditedBackend {
         if (this.session?.isRunning !== true) this.#cancelRequested = false;
         const request = this.#read();
         if (request === null) return;
+        host.say(() => `backend ${this.id} reads ${describe(request, false)}`);
         const thinkingMs = host.thinkingMs();
         if (thinkingMs > 0) {
           this.#waiting = "nothing";

@@ -101,6 +101,10 @@ export class ScriptedPostgres implements BackendHost {
     backend?.cancel();
   }
 
+  say(text: () => string): void {
+    this.#world.chronicle.say(text);
+  }
+
   /** Backends that are logged in, for one database and user. */
   sessionsOf(database: string, user: string): ScriptedBackend[] {
     return [...this.backends].filter(

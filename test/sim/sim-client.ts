@@ -89,6 +89,10 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     return this.#expectation.session.status;
   }
 
+  get preparedNames(): readonly string[] {
+    return [...this.#expectation.session.prepared.keys()].filter((name) => name !== "");
+  }
+
   /** For reports: what it waits for. */
   get state(): string {
     return `${this.name} (${this.phase}) waits for ${String(this.#wait)}, status ${this.status}, last got ${this.#lastType}`;

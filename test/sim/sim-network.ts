@@ -45,6 +45,7 @@ export class SimNetwork implements ConnectionHost {
   readonly #temper: NetworkTemper;
   readonly #listeners = new Map<string, SimListener>();
   readonly #reach = new Map<string, Reach>();
+  #heldPeakBytes = 0;
   #nextId = 3;
   #nextPort = 20_000;
 
@@ -78,6 +79,13 @@ export class SimNetwork implements ConnectionHost {
     return count;
   }
 
+  /** The most that a connection of the engine ever held. */
+  get heldPeakBytes(): number {
+    let peak = this.#heldPeakBytes;
+    for (const end of this.ends) if (end.side === "engine") peak = Math.max(peak, end.heldPeakBytes);
+    return peak;
+  }
+
   plan(delayMs: number, task: () => void): void {
     this.#host.plan(delayMs, task);
   }
@@ -87,6 +95,7 @@ export class SimNetwork implements ConnectionHost {
   }
 
   closed(end: SimConnection): void {
+    if (end.side === "engine") this.#heldPeakBytes = Math.max(this.#heldPeakBytes, end.heldPeakBytes);
     this.ends.delete(end);
   }
 
