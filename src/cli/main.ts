@@ -13,7 +13,8 @@ const signals = new Signals();
 
 const { runProgram } = await import("./program.ts");
 
-const program = basename(process.argv[1] ?? "pgcarpool") === "main.ts" ? "pgcarpool" : basename(process.argv[1] ?? "pgcarpool");
+const program =
+  basename(process.argv[1] ?? "pgcarpool") === "main.ts" ? "pgcarpool" : basename(process.argv[1] ?? "pgcarpool");
 await runProgram({
   args: process.argv.slice(2),
   program: program.replace(/\.js$/, "") === "main" ? "pgcarpool" : program,

@@ -59,7 +59,9 @@ export async function runProgram(program: Program): Promise<void> {
 function runtimeLine(): string {
   const { versions } = process;
   const tls = versions.openssl ?? versions["boringssl"] ?? "unknown";
-  return versions["bun"] === undefined ? `node ${versions.node}\ntls: OpenSSL ${tls}` : `bun ${versions["bun"]}\ntls: BoringSSL ${tls}`;
+  return versions["bun"] === undefined
+    ? `node ${versions.node}\ntls: OpenSSL ${tls}`
+    : `bun ${versions["bun"]}\ntls: BoringSSL ${tls}`;
 }
 
 class Process {

@@ -4,9 +4,9 @@
  * Slices are kept as (memory, start, end) without copying. At the end of the turn a single slice is written as it is;
  * several small ones are copied together into one write; long ones are written as they are, in order.
  *
- * Back-pressure: `backlog` counts bytes gathered plus bytes the transport still holds. Above `OUTBOX_HIGH_BYTES` the
- * owner stops the source that feeds this outbox and continues it in `onDrain`. What one read of the source brings can
- * come on top (64 KiB on Node, up to 512 KiB on Bun), so the bound of a connection is that sum.
+ * Back-pressure: above `OUTBOX_HIGH_BYTES` held by the transport the owner stops the source that feeds this outbox, and
+ * continues it in `onDrain`. What is gathered is written early when it exceeds the same figure. So an outbox holds at most
+ * twice that and what one read of the source brings (64 KiB on Node, up to 512 KiB on Bun).
  *
  * An empty outbox keeps no array.
  */
@@ -48,9 +48,9 @@ export class Outbox implements Flushable {
     return this.#gathered + this.#held;
   }
 
-  /** The source must stop. */
+  /** The source must stop; `drained` will be called. What is only gathered does not count: it may all go at once. */
   get full(): boolean {
-    return this.#gathered + this.#held > OUTBOX_HIGH_BYTES;
+    return this.#held > OUTBOX_HIGH_BYTES;
   }
 
   /** Adds the bytes [start, end) of `memory`, which must not change until they are written. */
@@ -71,6 +71,8 @@ export class Outbox implements Flushable {
     } else {
       this.#more.push(memory, start, end);
     }
+    // A source that brings much in one turn must learn in this turn that it has to stop.
+    if (this.#gathered > OUTBOX_HIGH_BYTES) this.flush();
   }
 
   addAll(bytes: Uint8Array): void {

@@ -193,7 +193,8 @@ export class Pipeline {
       if (this.#count > 0) {
         const step = this.#steps[this.#head] as number;
         kind = step & KIND_MASK;
-        owner = (step & SWALLOW) === 0 || type === Backend.ErrorResponse ? (this.#owners[this.#head] as EntryOwner) : null;
+        owner =
+          (step & SWALLOW) === 0 || type === Backend.ErrorResponse ? (this.#owners[this.#head] as EntryOwner) : null;
       } else {
         owner = this.linked;
       }

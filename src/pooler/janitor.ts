@@ -63,9 +63,11 @@ export class Janitor {
         if (client === null) continue;
         const isIdle = server.pipeline.isEmpty;
         if (fastClose && server.closeNeeded && server.isReady) server.close("database configuration changed");
-        else if (queryMs > 0 && !isIdle && now - client.queryStart > queryMs) server.close("query timeout");
-        else if (idleMs > 0 && isIdle && !server.isReady && now - server.usedAt > idleMs) server.close("idle transaction timeout");
-        else if (xactMs > 0 && client.xactStart > 0 && now - client.xactStart > xactMs) server.close("transaction timeout");
+        else if (queryMs > 0 && !isIdle && now - client.clock.queryStart > queryMs) server.close("query timeout");
+        else if (idleMs > 0 && isIdle && !server.isReady && now - server.usedAt > idleMs)
+          server.close("idle transaction timeout");
+        else if (xactMs > 0 && client.clock.xactStart > 0 && now - client.clock.xactStart > xactMs)
+          server.close("transaction timeout");
       }
     }
     const connectMs = settings.serverConnectTimeoutMs;
@@ -109,7 +111,8 @@ export class Janitor {
       if (startup === null) continue;
       const ageMs = now - client.acceptedAt;
       if (startup.isCanceling) {
-        if (cancelWaitTimeoutMs > 0 && ageMs > cancelWaitTimeoutMs && !startup.isCancelSent) client.close("cancel_wait_timeout");
+        if (cancelWaitTimeoutMs > 0 && ageMs > cancelWaitTimeoutMs && !startup.isCancelSent)
+          client.close("cancel_wait_timeout");
       } else if (clientLoginTimeoutMs > 0 && ageMs > clientLoginTimeoutMs) {
         client.fail(
           poolerError(startup.isGreeting ? PoolerErrors.clientLoginTimeoutServerDown : PoolerErrors.clientLoginTimeout),

@@ -183,7 +183,7 @@ export class Operations {
   /** `reason` is told to the clients and logged. */
   dropAll(database: Database, reason: string): void {
     const error = poolerError(PoolerErrors.serverLost, reason);
-    for (const client of [...this.#residents.clients]) {
+    for (const client of this.#residents.clients) {
       if (client.databaseName === database.name && client.console === null) client.fail(error);
     }
     for (const pool of database.pools.values()) {
@@ -215,7 +215,7 @@ export class Operations {
     this.#state = PoolerState.paused;
     this.#residents.serversClosedWith = error;
     for (const pool of this.#residents.pools()) {
-      for (const client of [...pool.clients.in(ClientState.waiting)]) client.fail(error);
+      for (const client of pool.clients.in(ClientState.waiting)) client.fail(error);
       pool.core.pause(this.#engine.turn.now);
     }
   }
@@ -259,5 +259,7 @@ function isOfDatabase(client: Client): boolean {
 
 /** The servers of a pool, whatever their state. */
 export function serversOf(pool: ServerPool): Server[] {
-  return Object.values(ServerState).flatMap((state) => [...pool.core.servers.in(state)]);
+  const servers: Server[] = [];
+  for (const state of Object.values(ServerState)) servers.push(...pool.core.servers.in(state));
+  return servers;
 }

@@ -277,8 +277,8 @@ export class Pooler {
     if (this.#ended) return;
     this.#ended = true;
     this.listeners.close();
-    for (const server of [...this.residents.servers]) server.close("server shutting down");
-    for (const client of [...this.residents.clients]) client.close(null);
+    for (const server of this.residents.servers) server.close("server shutting down");
+    for (const client of this.residents.clients) client.close(null);
     this.#options.onExit();
   }
 }

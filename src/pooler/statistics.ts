@@ -91,10 +91,15 @@ function sumOf(all: Iterable<TrafficCounters>): TrafficCounters {
   return sum;
 }
 
-function averagesBetween(older: TrafficCounters | undefined, newer: TrafficCounters, elapsedMs: number): TrafficCounters {
+function averagesBetween(
+  older: TrafficCounters | undefined,
+  newer: TrafficCounters,
+  elapsedMs: number,
+): TrafficCounters {
   const change = newer.copy();
   // A database that was killed since begins to count anew.
-  if (older !== undefined) for (const name of TRAFFIC_COUNTERS) if (change[name] >= older[name]) change[name] -= older[name];
+  if (older !== undefined)
+    for (const name of TRAFFIC_COUNTERS) if (change[name] >= older[name]) change[name] -= older[name];
   const average = new TrafficCounters();
   for (const name of TRAFFIC_COUNTERS) {
     const per = PER[name];

@@ -93,7 +93,9 @@ export class ConfiguredTls implements TlsContexts {
 
   #common(protocols: string, ciphers: string, tls13: string | null, tls13Name: string): TlsSettings {
     if (tls13 !== null && tls13 !== "" && this.#runtime === "bun") {
-      throw new Error(`${tls13Name} cannot be set on this runtime: its TLS library does not let TLS 1.3 suites be chosen`);
+      throw new Error(
+        `${tls13Name} cannot be set on this runtime: its TLS library does not let TLS 1.3 suites be chosen`,
+      );
     }
     return {
       ...versionRange(protocols),
@@ -108,7 +110,8 @@ export class ConfiguredTls implements TlsContexts {
       return { [field]: this.#readBytes(path) };
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      const why = code === "ENOENT" ? "No such file or directory" : code === "EACCES" ? "Permission denied" : String(code);
+      const why =
+        code === "ENOENT" ? "No such file or directory" : code === "EACCES" ? "Permission denied" : String(code);
       throw new Error(`cannot load TLS file "${path}": ${why}`, { cause: error });
     }
   }
@@ -117,7 +120,10 @@ export class ConfiguredTls implements TlsContexts {
 /** A list of words (`,` or `:` between, `!x` removes) as the range of versions that the runtimes take. */
 function versionRange(words: string): { minVersion: TlsVersion; maxVersion: TlsVersion } {
   const chosen = new Set<TlsVersion>();
-  for (const word of words.toLowerCase().split(/[,:]/).map((part) => part.trim())) {
+  for (const word of words
+    .toLowerCase()
+    .split(/[,:]/)
+    .map((part) => part.trim())) {
     const removes = word.startsWith("!");
     const versions = VERSION_WORDS[removes ? word.slice(1) : word];
     if (versions === undefined) throw new Error(`invalid TLS protocols: "${words}"`);

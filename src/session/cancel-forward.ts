@@ -33,7 +33,7 @@ export class CancelForward implements ConnectionEvents {
     this.#server = server;
     this.#slot = slot;
     this.#done = done;
-    server.cancels.push(this);
+    server.cancels.add(this);
   }
 
   /** Of the server it is for. */
@@ -73,10 +73,9 @@ export class CancelForward implements ConnectionEvents {
     this.#deadline?.cancel();
     this.#connection?.destroy();
     const { cancels, pool } = this.#server;
-    const at = cancels.indexOf(this);
-    if (at >= 0) cancels.splice(at, 1);
+    cancels.delete(this);
     this.#done(outcome);
-    if (cancels.length === 0) pool.cancelsEnded(this.#server);
+    if (cancels.size === 0) pool.cancelsEnded(this.#server);
     if (this.#connection === null) this.#giveBackSlot();
   }
 

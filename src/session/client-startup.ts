@@ -130,8 +130,7 @@ export class ClientStartup {
   secured(peer: TlsPeer): void {
     const { settings } = this.#client.engine;
     const strict = settings.clientTlsSslmode === SslMode.verifyCa || settings.clientTlsSslmode === SslMode.verifyFull;
-    const problem =
-      peer.certificate === null ? (strict ? "peer did not return a certificate" : null) : peer.chainError;
+    const problem = peer.certificate === null ? (strict ? "peer did not return a certificate" : null) : peer.chainError;
     if (problem !== null && (strict || settings.clientTlsCaFile !== "")) {
       this.#client.engine.log.warning(`${this.#client} TLS handshake error: certificate verify failed: ${problem}`);
       this.#client.close(`TLS handshake error: certificate verify failed: ${problem}`);
@@ -270,7 +269,8 @@ export class ClientStartup {
     for (const [name, value] of parameters) {
       if (name === "user" || name === "database" || name.startsWith("_pq_.")) continue;
       if (name === "replication") {
-        this.#replication = value === "database" ? "database" : ["true", "on", "yes", "1"].includes(value) ? "yes" : "no";
+        this.#replication =
+          value === "database" ? "database" : ["true", "on", "yes", "1"].includes(value) ? "yes" : "no";
         if (this.#replication !== "no") return poolerError(PoolerErrors.replication);
         continue;
       }
@@ -323,7 +323,7 @@ export class ClientStartup {
     }
     this.#database = database;
     client.user = user;
-    this.#authenticate(userName, user, database?.entry.user != null);
+    this.#authenticate(userName, user, (database?.entry.user ?? null) !== null);
   }
 
   #beginConsole(userName: string): void {
@@ -352,7 +352,9 @@ export class ClientStartup {
     const { log, settings, secrets, world } = engine;
     const tls = client.tls === "" ? "no" : client.tls;
     if (settings.logConnections) {
-      log.log(`${client} login attempt: db=${client.databaseName} user=${userName} tls=${tls} replication=${this.#replication}`);
+      log.log(
+        `${client} login attempt: db=${client.databaseName} user=${userName} tls=${tls} replication=${this.#replication}`,
+      );
     }
     const method = authMethod(settings.authType);
     if (method === null) {

@@ -19,41 +19,46 @@ import { Outbox } from "../net/outbox.ts";
 import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
 import type { Timer } from "../net/world.ts";
 import type { EntryOwner } from "../pipeline/pipeline.ts";
-import { Step } from "../pipeline/step.ts";
 import { Place } from "../pool/state-lists.ts";
 import { Waiting } from "../pool/wait-queue.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
 import { errorResponse } from "../protocol/error-messages.ts";
 import { Framer } from "../protocol/framer.ts";
 import { Frontend } from "../protocol/message-type.ts";
+import { badPacketHeader } from "../protocol/startup.ts";
 import { ClientStatements } from "../state/prepared-statement.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
-import { welcomeMessages } from "./client-welcome.ts";
+import { isIdle, isKnown, mayNameStatement, stepOf } from "./client-message.ts";
 import { ClientStartup } from "./client-startup.ts";
 import type { ClientState } from "./client-state.ts";
+import { welcomeMessages } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
+import { ConsoleSeat } from "./console-seat.ts";
 import type { Engine } from "./engine.ts";
+import { setParameters } from "./parameter-sync.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import { Hold, ReadHolds } from "./read-holds.ts";
 import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
 import type { ServerPool, Welcome } from "./server-pool.ts";
-import { Relayed, relayStatementMessage } from "./statement-relay.ts";
-import { Task } from "./task.ts";
+import { Relayed, isReadable, relayStatementMessage } from "./statement-relay.ts";
+import { UnitClock } from "./unit-clock.ts";
 import type { User } from "./user.ts";
 
 /** What a client may send before it is given a server; then it is not read from until it has one. */
 const WAITING_BYTES_MAX = 16 * 1024;
 
-const IDLE = 0x49;
+/** No command of the console is longer. */
+const CONSOLE_MESSAGE_BYTES_MAX = 16 * 1024;
 
-/** Why the socket is not read from; any of them holds it. */
-const Hold = { ownBacklog: 1, serverBacklog: 2, waiting: 4, steps: 8, suspended: 16, console: 32 } as const;
+const IDLE = 0x49;
 
 export class Client implements ConnectionEvents, EntryOwner {
   readonly id: number;
   readonly engine: Engine;
   readonly connection: Connection;
   readonly outbox: Outbox;
+  readonly #holds: ReadHolds;
   readonly framer = new Framer();
   readonly place: Place<ClientState, Client> = new Place<ClientState, Client>(this);
   readonly waiting: Waiting<Client> = new Waiting<Client>(this);
@@ -64,8 +69,7 @@ export class Client implements ConnectionEvents, EntryOwner {
   server: Server | null = null;
   /** Set for a client of the console; it has no pool then. */
   console: Console | null = null;
-  /** The console has not answered its last command yet. */
-  #consoleBusy = false;
+  #seat: ConsoleSeat | null = null;
   databaseName: string | null = null;
   userName: string | null = null;
   user: User | null = null;
@@ -80,13 +84,10 @@ export class Client implements ConnectionEvents, EntryOwner {
   readonly acceptedWallTime: number;
   /** When its last message came, monotonic ms. */
   requestAt: number;
-  /** When the running query or transaction began, monotonic ms; 0 when none runs. */
-  queryStart = 0;
-  xactStart = 0;
+  readonly clock = new UnitClock();
   /** It was told that it waits, in this wait. */
   wasNotified = false;
   isClosed = false;
-  #holds = 0;
   /** Our SETs run on the server: nothing of the client's is sent. */
   #settingParameters = false;
   /** A message is being streamed, and its rest goes to the server (or nowhere). */
@@ -99,6 +100,7 @@ export class Client implements ConnectionEvents, EntryOwner {
     this.connection = connection;
     this.id = engine.nextId();
     this.outbox = new Outbox(engine.turn, engine.scratch, connection);
+    this.#holds = new ReadHolds(connection);
     this.acceptedAt = engine.turn.now;
     this.acceptedWallTime = engine.world.clock.wallTime();
     this.requestAt = this.acceptedAt;
@@ -125,11 +127,6 @@ export class Client implements ConnectionEvents, EntryOwner {
     return this.#settingParameters;
   }
 
-  /** In a transaction, or in the middle of a query. */
-  get isBusy(): boolean {
-    return this.server !== null && !(this.server.isReady && !this.#midMessage);
-  }
-
   // ── Login ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Authenticated, and admitted to `pool`: greeted now, or when PostgreSQL has answered. */
@@ -142,29 +139,23 @@ export class Client implements ConnectionEvents, EntryOwner {
   /** Authenticated for the console. */
   enterConsole(console: Console): void {
     this.console = console;
+    this.#seat = new ConsoleSeat(console);
     this.engine.directory.loggedIn(this);
-    this.#endStartup();
-    this.send(welcomeMessages(this, console.parameters, this.parameters));
-    this.#continue();
+    this.#welcome(console.parameters);
   }
 
   /** Its pool knows what to tell it: the login is over. */
   greeted(welcome: Welcome): void {
     this.parameters = this.engine.parameters.filled(this.parameters, welcome.tracked);
     if (this.pool !== null) this.pool.database.counters.clientLoginCount += 1;
-    this.#endStartup();
-    this.send(welcomeMessages(this, welcome.untracked, this.parameters));
-    this.#continue();
+    this.#welcome(welcome.untracked);
   }
 
-  #endStartup(): void {
+  #welcome(untracked: Welcome["untracked"]): void {
     if (this.startup !== null) this.#unixSource = this.startup.unixSource;
     this.startup = null;
     this.requestAt = this.engine.turn.now;
-  }
-
-  /** Bytes that came behind the login. */
-  #continue(): void {
+    this.send(welcomeMessages(this, untracked, this.parameters));
     if (this.framer.pending > 0) this.#process();
   }
 
@@ -187,7 +178,7 @@ export class Client implements ConnectionEvents, EntryOwner {
     this.outbox.drained();
     if (this.isClosed) return;
     this.server?.connection?.resume();
-    this.#unhold(Hold.ownBacklog);
+    this.#holds.release(Hold.ownBacklog);
   }
 
   onSecure(peer: TlsPeer): void {
@@ -234,62 +225,48 @@ export class Client implements ConnectionEvents, EntryOwner {
         if (last) this.#midMessage = false;
         if (!this.#restGoesOn) continue;
         if (runEnd !== at) {
-          this.#forward(memory, runStart, runEnd);
+          this.forward(memory, runStart, runEnd);
           runStart = at;
         }
         runEnd = end;
         continue;
       }
       const type = framer.type;
-      if (this.console !== null || type === Frontend.Terminate) {
-        if (!framer.whole) {
-          if (framer.size > this.engine.settings.pktBuf * 4) this.fail(poolerError(PoolerErrors.badHeader, "incomplete pkt"));
-          framer.hold();
-          break;
-        }
-        if (type === Frontend.Terminate) {
-          this.#forward(memory, runStart, runEnd);
-          this.close("client close request");
-          return;
-        }
-        if (this.#consoleBusy) break;
-        framer.advance();
-        this.#consoleBusy = true;
-        this.console?.receive(this, type, memory, at, framer.size);
+      if (type === Frontend.Terminate) {
+        this.forward(memory, runStart, runEnd);
+        this.close("client close request");
+        return;
+      }
+      if (this.#seat !== null) {
+        if (framer.size > CONSOLE_MESSAGE_BYTES_MAX) this.fail(poolerError(PoolerErrors.badHeader, "incomplete pkt"));
+        else if (!framer.whole) framer.hold();
+        else if (!this.#seat.take(this, framer, memory)) break;
         continue;
       }
+      if (mayNameStatement(type) && this.pool!.hasStatements && !isReadable(this, framer, memory)) continue;
       let server = this.server;
       if (server === null) {
-        if (type === Frontend.CopyData || type === Frontend.CopyDone || type === Frontend.CopyFail || type === Frontend.Flush) {
-          // Late messages of a COPY that has failed, which PostgreSQL would ignore too. Nothing is there to be flushed.
+        if (isIdle(type)) {
           this.#midMessage = !framer.last;
           this.#restGoesOn = false;
           framer.advance();
           continue;
         }
         if (!isKnown(type)) {
-          this.engine.log.warning(`${this} unknown pkt from client: '${String.fromCharCode(type)}'`);
-          this.fail(poolerError(PoolerErrors.unknownPacket));
+          this.#refuseUnknown(type);
           return;
         }
-        this.#startTimes();
+        this.clock.begin(this.pool!.database.counters, this.engine.turn.now);
         server = this.#takeServer();
         if (server === null) break;
       }
       if (this.#settingParameters) break;
-      if (this.queryStart === 0) this.#startTimes();
+      if (this.clock.queryStart === 0) this.clock.begin(this.pool!.database.counters, this.engine.turn.now);
 
       const pipeline = server.pipeline;
       const step = stepOf(type);
-      if (step !== 0 && (type === Frontend.Query || type === Frontend.Sync || type === Frontend.Execute)) {
-        if (type === Frontend.Query && this.engine.settings.disablePqexec) {
-          this.fail(poolerError(PoolerErrors.simpleQueryDisallowed));
-          return;
-        }
-        pipeline.push(step, this, null);
-      } else if (step !== 0) {
+      if (mayNameStatement(type)) {
         const goesOnAt = relayStatementMessage(this, server, framer, memory, runStart, runEnd);
-        if (goesOnAt === Relayed.later) break;
         if (goesOnAt === Relayed.refused) return;
         if (goesOnAt !== Relayed.asItIs) {
           // The run before it and what replaces its beginning are on their way already.
@@ -301,27 +278,28 @@ export class Client implements ConnectionEvents, EntryOwner {
           runEnd = end;
           continue;
         }
-        pipeline.push(step, this, null);
-      } else if (!isKnown(type)) {
-        this.#forward(memory, runStart, runEnd);
-        this.engine.log.warning(`${this} unknown pkt from client: '${String.fromCharCode(type)}'`);
-        this.fail(poolerError(PoolerErrors.unknownPacket));
+      } else if (step === 0 && !isKnown(type)) {
+        this.forward(memory, runStart, runEnd);
+        this.#refuseUnknown(type);
+        return;
+      } else if (type === Frontend.Query && this.engine.settings.disablePqexec) {
+        this.fail(poolerError(PoolerErrors.simpleQueryDisallowed));
         return;
       }
+      if (step !== 0) pipeline.push(step, this, null);
       this.#midMessage = !framer.last;
       this.#restGoesOn = true;
       framer.advance();
       if (runEnd !== at) {
-        this.#forward(memory, runStart, runEnd);
+        this.forward(memory, runStart, runEnd);
         runStart = at;
       }
       runEnd = end;
     }
-    this.#forward(memory, runStart, runEnd);
+    this.forward(memory, runStart, runEnd);
     if (this.isClosed) return;
     if (framer.broken) {
-      const { at, end, buf } = framer;
-      this.fail(poolerError(PoolerErrors.badHeader, hex(buf.subarray(at, Math.min(end, at + 8)))));
+      this.fail(poolerError(PoolerErrors.startup, badPacketHeader(framer.buf, framer.at, framer.end)));
       return;
     }
     this.#settle();
@@ -331,40 +309,26 @@ export class Client implements ConnectionEvents, EntryOwner {
   #settle(): void {
     const server = this.server;
     if (server === null) {
-      if (this.framer.pending > WAITING_BYTES_MAX) this.#hold(Hold.waiting);
+      const waits = this.waiting.queued || this.#seat !== null;
+      if (waits && this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
       return;
     }
-    if (server.outbox.full) this.#hold(Hold.serverBacklog);
-    if (server.pipeline.full) this.#hold(Hold.steps);
-    if (!this.#midMessage && server.pipeline.isEmpty && server.status === IDLE && !this.#settingParameters) this.#finishUnit(server);
+    if (server.outbox.full) this.#holds.hold(Hold.serverBacklog);
+    if (server.pipeline.full) this.#holds.hold(Hold.steps);
+    if (!this.#midMessage && server.pipeline.isEmpty && server.status === IDLE && !this.#settingParameters)
+      this.#finishUnit(server);
   }
 
-  #forward(memory: Uint8Array, start: number, end: number): void {
-    if (start === end) return;
-    const server = this.server;
-    if (server === null) return;
+  /** Bytes of the client's own go to its server. For `statement-relay.ts` too. */
+  forward(memory: Uint8Array, start: number, end: number): void {
+    if (start === end || this.server === null) return;
     this.pool!.database.counters.bytesReceived += end - start;
-    server.outbox.add(memory, start, end);
+    this.server.outbox.add(memory, start, end);
   }
 
-  /** Bytes of the client's own for its server, ahead of what `#process` has not forwarded yet. For `statement-relay.ts`. */
-  forwardTo(server: Server, memory: Uint8Array, start: number, end: number): void {
-    if (start === end) return;
-    this.pool!.database.counters.bytesReceived += end - start;
-    server.outbox.add(memory, start, end);
-  }
-
-  #startTimes(): void {
-    const counters = this.pool!.database.counters;
-    const { now } = this.engine.turn;
-    if (this.queryStart === 0) {
-      this.queryStart = now;
-      counters.queryCount += 1;
-    }
-    if (this.xactStart === 0) {
-      this.xactStart = now;
-      counters.xactCount += 1;
-    }
+  #refuseUnknown(type: number): void {
+    this.engine.log.warning(`${this} unknown pkt from client: '${String.fromCharCode(type)}'`);
+    this.fail(poolerError(PoolerErrors.unknownPacket));
   }
 
   #takeServer(): Server | null {
@@ -381,50 +345,22 @@ export class Client implements ConnectionEvents, EntryOwner {
   served(server: Server): void {
     this.server = server;
     this.#prepare(server);
-    this.#unhold(Hold.waiting);
+    this.#holds.release(Hold.waiting);
     this.#process();
   }
 
   /** Brings the server into this client's state, if it is in another. */
   #prepare(server: Server): void {
-    server.linkedAt = this.engine.turn.now;
-    const tracked = this.engine.parameters;
-    if (this.parameters === server.parameters) return;
-    const differing = tracked.differing(this.parameters, server.parameters);
-    if (differing.length === 0) return;
-    this.#settingParameters = true;
-    const text = tracked.setText(this.parameters, differing);
-    this.engine.log.debug(`${server} varcache_apply: ${text}`);
-    server.run(
-      new Task(text, (error) => {
-        this.#settingParameters = false;
-        if (this.server !== server) return;
-        if (error !== null) {
-          this.engine.log.warning(`${server} varcache_apply failed: ${error.message ?? ""}`);
-          this.server = null;
-          server.client = null;
-          server.close("var change failed");
-          this.fail(poolerError(PoolerErrors.invalidServerParameter));
-          return;
-        }
-        this.#takeCanonical(server, differing);
+    this.#settingParameters = setParameters(this, server, (failure) => {
+      this.#settingParameters = false;
+      if (this.server !== server) return;
+      if (failure === null) {
         this.#process();
-      }),
-    );
-  }
-
-  /** The server's spelling of what was set, so that it is not set again for a different one. */
-  #takeCanonical(server: Server, indexes: readonly number[]): void {
-    const tracked = this.engine.parameters;
-    for (const index of indexes) {
-      const value = server.parameters[index];
-      const before = this.parameters[index];
-      if (value === null || value === undefined || value === before) continue;
-      this.engine.log.noise(
-        `${this} varcache_set_canonical: setting ${tracked.names[index]} to its canonical version ${before} -> ${value}`,
-      );
-      this.parameters = tracked.with(this.parameters, index, value);
-    }
+        return;
+      }
+      this.engine.log.warning(`${server} varcache_apply failed: ${failure}`);
+      server.close("var change failed", true, poolerError(PoolerErrors.invalidServerParameter));
+    });
   }
 
   // ── What it is answered ─────────────────────────────────────────────────────────────────────────────────────────
@@ -433,7 +369,7 @@ export class Client implements ConnectionEvents, EntryOwner {
     this.outbox.add(memory, start, end);
     if (this.outbox.full) {
       this.server?.connection?.pause();
-      this.#hold(Hold.ownBacklog);
+      this.#holds.hold(Hold.ownBacklog);
     }
   }
 
@@ -442,21 +378,12 @@ export class Client implements ConnectionEvents, EntryOwner {
     const server = this.server;
     if (server === null) return;
     const pipeline = server.pipeline;
-    if (pipeline.isEmpty) {
-      const counters = this.pool!.database.counters;
-      const { now } = this.engine.turn;
-      counters.queryTimeUs += Math.round((now - this.queryStart) * 1000);
-      this.queryStart = 0;
-      if (status === IDLE) {
-        counters.xactTimeUs += Math.round((now - this.xactStart) * 1000);
-        this.xactStart = 0;
-      }
-    }
+    if (pipeline.isEmpty) this.clock.end(this.pool!.database.counters, this.engine.turn.now, status === IDLE);
     if (status !== IDLE && this.pool!.mode === PoolMode.statement) {
       server.close("transaction blocks not allowed in statement pooling mode");
       return;
     }
-    if ((this.#holds & Hold.steps) !== 0 && !pipeline.full) this.#unhold(Hold.steps);
+    if (this.#holds.has(Hold.steps) && !pipeline.full) this.#holds.release(Hold.steps);
     if (status === IDLE && pipeline.isEmpty && !this.#midMessage) this.#finishUnit(server);
   }
 
@@ -470,21 +397,21 @@ export class Client implements ConnectionEvents, EntryOwner {
   #unlink(server: Server): void {
     this.server = null;
     this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
-    if ((this.#holds & Hold.ownBacklog) !== 0) server.connection?.resume();
-    this.#unhold(Hold.serverBacklog | Hold.steps);
+    if (this.#holds.has(Hold.ownBacklog)) server.connection?.resume();
+    this.#holds.release(Hold.serverBacklog | Hold.steps);
   }
 
   /** The server it holds takes data again. */
   serverDrained(): void {
-    this.#unhold(Hold.serverBacklog);
+    this.#holds.release(Hold.serverBacklog);
   }
 
   /** The server it held is gone. */
-  serverLost(server: Server, reason: string): void {
+  serverLost(server: Server, error: ErrorToSend): void {
     if (this.server !== server) return;
     this.server = null;
     this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
-    this.fail(poolerError(PoolerErrors.serverLost, reason));
+    this.fail(error);
   }
 
   // ── Prepared statements ─────────────────────────────────────────────────────────────────────────────────────────
@@ -505,32 +432,20 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   // ── The console ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The console has answered its command; the next one is read. */
+  /** The console has answered its command; the next one is dealt with. */
   consoleAnswered(): void {
-    this.#consoleBusy = false;
-    if (!this.isClosed && this.framer.pending > 0) this.#process();
+    if (this.#seat?.answered() !== true || this.isClosed) return;
+    this.#holds.release(Hold.waiting);
+    if (this.framer.pending > 0) this.#process();
   }
 
   /** SUSPEND and its end. */
   suspend(): void {
-    this.#hold(Hold.suspended);
+    this.#holds.hold(Hold.suspended);
   }
 
   resume(): void {
-    this.#unhold(Hold.suspended);
-  }
-
-  // ── Reading or not ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  #hold(why: number): void {
-    if (this.#holds === 0) this.connection.pause();
-    this.#holds |= why;
-  }
-
-  #unhold(why: number): void {
-    if ((this.#holds & why) === 0) return;
-    this.#holds &= ~why;
-    if (this.#holds === 0 && !this.isClosed) this.connection.resume();
+    this.#holds.release(Hold.suspended);
   }
 
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -548,7 +463,9 @@ export class Client implements ConnectionEvents, EntryOwner {
     if (this.isClosed) return;
     const { log, settings, turn, world, directory } = this.engine;
     if (reason !== null && settings.logDisconnections) {
-      log.log(`${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.acceptedAt) / 1000))}s)`);
+      log.log(
+        `${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.acceptedAt) / 1000))}s)`,
+      );
     }
     this.isClosed = true;
     this.startup?.abandon();
@@ -572,7 +489,7 @@ export class Client implements ConnectionEvents, EntryOwner {
     const ready = server.isReady && !this.#midMessage && !this.#settingParameters;
     this.server = null;
     pool.clients.move(this.place, "idle", this.engine.turn.now);
-    if ((this.#holds & Hold.ownBacklog) !== 0) server.connection?.resume();
+    if (this.#holds.has(Hold.ownBacklog)) server.connection?.resume();
     if (ready) {
       pool.release(server);
       return;
@@ -580,39 +497,4 @@ export class Client implements ConnectionEvents, EntryOwner {
     server.client = null;
     server.close("client disconnect while server was not ready");
   }
-}
-
-/** The pipeline's step for a message, 0 for those that are not answered. */
-function stepOf(type: number): number {
-  switch (type) {
-    case Frontend.Query:
-      return Step.query;
-    case Frontend.Parse:
-      return Step.parse;
-    case Frontend.Bind:
-      return Step.bind;
-    case Frontend.Describe:
-      return Step.describe;
-    case Frontend.Execute:
-      return Step.execute;
-    case Frontend.Close:
-      return Step.close;
-    case Frontend.Sync:
-      return Step.sync;
-    case Frontend.FunctionCall:
-      return Step.functionCall;
-    case Frontend.CopyDone:
-    case Frontend.CopyFail:
-      return Step.copyEnd;
-    default:
-      return 0;
-  }
-}
-
-function isKnown(type: number): boolean {
-  return stepOf(type) !== 0 || type === Frontend.Flush || type === Frontend.CopyData || type === Frontend.Terminate;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

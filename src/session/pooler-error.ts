@@ -31,14 +31,15 @@ export const PoolerErrors = {
   sslRequired: row("SSL required", "Connect with sslmode=require, or change client_tls_sslmode."),
   startup: row("%"),
   noUser: row("no username supplied"),
-  unsupportedParameter: row("unsupported startup parameter: %", "Add it to ignore_startup_parameters to have it ignored."),
+  unsupportedParameter: row(
+    "unsupported startup parameter: %",
+    "Add it to ignore_startup_parameters to have it ignored.",
+  ),
   unsupportedOption: row(
     "unsupported startup parameter in options: %",
     "Add it to ignore_startup_parameters to have it ignored.",
   ),
-  unsupportedOptions: row(
-    "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
-  ),
+  unsupportedOptions: row("unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"),
   replication: row("replication connections are not supported"),
   tooManyClients: row("no more connections allowed (max_client_conn)"),
   tooManyDatabaseClients: row("client connections exceeded (max_db_client_connections)"),
@@ -75,7 +76,9 @@ const REASON_BYTES_MAX = 127;
 
 /** The error of `of`, with `fill` in the place of `%`. */
 export function poolerError(of: PoolerErrorRow, fill = ""): ErrorToSend {
-  const message = of.text.replace("%", () => fill).slice(0, of.text === "%" ? undefined : REASON_BYTES_MAX + of.text.length);
+  const message = of.text
+    .replace("%", () => fill)
+    .slice(0, of.text === "%" ? undefined : REASON_BYTES_MAX + of.text.length);
   const error = { severity: "FATAL" as const, code: of.sqlstate, message };
   return of.hint === undefined ? error : { ...error, hint: of.hint };
 }

@@ -51,7 +51,7 @@ export class ServerPool implements PoolHost<Server, Client> {
   mode: PoolMode = PoolMode.session;
   /** The last attempt ended before the login was answered. */
   connectFailed = false;
-  /** What PostgreSQL said to the last login, if it refused it. */
+  /** Why the last attempt failed: in PostgreSQL's words if it refused the login. */
   #loginError: ErrorToSend | null = null;
   /** Clients that logged in and wait for the first welcome. */
   readonly #greeting = new Set<Client>();
@@ -192,8 +192,8 @@ export class ServerPool implements PoolHost<Server, Client> {
   release(server: Server): void {
     server.client = null;
     server.pipeline.linked = null;
-    for (const cancel of [...server.cancels]) cancel.targetReleased();
-    if (server.cancels.length > 0) {
+    for (const cancel of server.cancels) cancel.targetReleased();
+    if (server.cancels.size > 0) {
       this.core.cancelling(server, this.engine.turn.now);
       return;
     }
@@ -269,7 +269,7 @@ export class ServerPool implements PoolHost<Server, Client> {
     if (this.welcome === null && !server.closeNeeded) {
       const untracked = [...reported].filter(([name]) => this.engine.parameters.indexOf(name) < 0);
       this.welcome = { untracked, tracked: server.parameters };
-      for (const client of [...this.#greeting]) {
+      for (const client of this.#greeting) {
         this.#greeting.delete(client);
         this.clients.move(client.place, ClientState.idle, this.engine.turn.now);
         client.greeted(this.welcome);
@@ -278,13 +278,19 @@ export class ServerPool implements PoolHost<Server, Client> {
     if (!server.isClosed) this.core.opened(server, this.engine.turn.now);
   }
 
+  /** An attempt ended before PostgreSQL had answered the login. Clients that wait go on waiting; `reason` is for later ones. */
+  attemptFailed(reason: string): void {
+    this.connectFailed = true;
+    this.#loginError = { severity: "FATAL", code: "08P01", message: reason };
+  }
+
   /** PostgreSQL refused a login. Without another server everybody who waits learns why; 57P03 (starting up) passes. */
   loginRefused(_server: Server, error: ErrorToSend): void {
     this.#loginError = error;
     if (error.code === "57P03") return;
     const connected = this.core.servers.total - this.core.servers.count(ServerState.new);
     if (connected > 0 && this.welcome !== null) return;
-    for (const client of [...this.clients.in(ClientState.waiting)]) client.fail(error);
+    for (const client of this.clients.in(ClientState.waiting)) client.fail(error);
   }
 
   /** `server` has begun to close. */

@@ -215,7 +215,12 @@ export class ServerStartup {
       case "fail":
         server.engine.log.warning(`${server} ${step.log}`);
         if (step.clientMessage === null) server.connectFailed("failed to answer authreq");
-        else server.loginFailed("failed to answer authreq", { severity: "FATAL", code: "08P01", message: step.clientMessage });
+        else
+          server.loginFailed("failed to answer authreq", {
+            severity: "FATAL",
+            code: "08P01",
+            message: step.clientMessage,
+          });
         return;
       case "wait":
       case "ok":

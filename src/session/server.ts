@@ -32,6 +32,7 @@ import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
 import type { Client } from "./client.ts";
 import type { Engine } from "./engine.ts";
+import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
 import { ServerStartup } from "./server-startup.ts";
 import type { ServerPool } from "./server-pool.ts";
@@ -68,10 +69,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   keySecret: Uint8Array = new Uint8Array(0);
   /** Who holds it. */
   client: Client | null = null;
-  /** When the running transaction's first message was sent, monotonic ms. */
-  linkedAt = 0;
   /** Cancel requests that aim at it. */
-  cancels: CancelForward[] = [];
+  readonly cancels = new Set<CancelForward>();
   /** "TLSv1.3/TLS_AES_256_GCM_SHA384", empty without TLS. */
   tls = "";
   /** Milliseconds since 1970. */
@@ -98,7 +97,9 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   /** The prefix of its log lines. */
   toString(): string {
     const where =
-      this.address.kind === "unix" ? `unix:${this.pool.database.entry.port}` : `${bracketed(this.remoteAddress)}:${this.address.port}`;
+      this.address.kind === "unix"
+        ? `unix:${this.pool.database.entry.port}`
+        : `${bracketed(this.remoteAddress)}:${this.address.port}`;
     return `S-0x${this.id.toString(16).padStart(12, "0")}: ${this.pool.database.name}/${this.pool.user.name}@${where}`;
   }
 
@@ -262,7 +263,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /** The attempt is over; clients wait on. */
   connectFailed(reason: string): void {
-    this.pool.connectFailed = true;
+    this.pool.attemptFailed(reason);
     this.close(reason, false);
   }
 
@@ -319,21 +320,23 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Ends it now. The client that holds it is told `reason`. `orderly`: the stream is intact, PostgreSQL is sent a
-   * Terminate.
+   * Ends it now. The client that holds it is told `reason`, or `error` where that is something else. `orderly`: the stream
+   * is intact, PostgreSQL is sent a Terminate.
    */
-  close(reason: string, orderly = true): void {
+  close(reason: string, orderly = true, error = poolerError(PoolerErrors.serverLost, reason)): void {
     if (this.isClosed) return;
     this.isClosed = true;
     const { log, settings, turn, world } = this.engine;
     if (settings.logDisconnections) {
-      log.log(`${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.openedAt) / 1000))}s)`);
+      log.log(
+        `${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.openedAt) / 1000))}s)`,
+      );
     }
     const client = this.client;
     this.client = null;
     this.pipeline.close();
     this.statements.clear();
-    for (const cancel of [...this.cancels]) cancel.targetReleased();
+    for (const cancel of this.cancels) cancel.targetReleased();
     const connection = this.connection;
     if (connection !== null) {
       if (orderly && this.startup === null) this.outbox.addAll(TERMINATE);
@@ -349,7 +352,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     }
     this.pool.serverClosing(this);
     if (connection === null) this.pool.serverGone(this);
-    client?.serverLost(this, reason);
+    client?.serverLost(this, error);
   }
 }
 

@@ -31,6 +31,7 @@ import {
 import type { PreparedStatement } from "../state/prepared-statement.ts";
 import { latin1 } from "../state/prepared-statement.ts";
 import type { Client } from "./client.ts";
+import type { PoolerErrorRow } from "./pooler-error.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import type { Server } from "./server.ts";
 
@@ -38,10 +39,8 @@ import type { Server } from "./server.ts";
 export const Relayed = {
   /** Nothing to do with names: the caller forwards it. */
   asItIs: -1,
-  /** More of it must come first. */
-  later: -2,
   /** The client has been closed. */
-  refused: -3,
+  refused: -2,
 } as const;
 
 /** A named Parse is held whole up to here. */
@@ -61,8 +60,45 @@ export class MessageParts {
 }
 
 /**
- * Relays the Parse, Bind, Describe or Close that `framer` offers. `runStart`, `runEnd`: bytes before it that are still to
- * be forwarded; unless the result is `asItIs` or `later` they have been.
+ * Whether enough of the Parse, Bind, Describe or Close that `framer` offers is there to see which statement it names. If
+ * not, the framer holds it, or the client has been closed because of it. To be asked before a server is.
+ */
+export function isReadable(client: Client, framer: Framer, memory: Uint8Array): boolean {
+  const { at, size, available } = framer;
+  switch (framer.type) {
+    case Frontend.Parse:
+      if (available <= HEADER_BYTES) {
+        framer.holdFor(HEADER_BYTES + 1);
+        return false;
+      }
+      return (
+        memory[at + HEADER_BYTES] === 0 || isWhole(client, framer, PARSE_HELD_BYTES_MAX, PoolerErrors.parseTooLong)
+      );
+    case Frontend.Bind: {
+      const parts = inspectBind(memory, at, size, available, client.engine.parts.bind);
+      if (parts?.complete === true) return true;
+      if (parts === null || available >= BIND_NAMES_BYTES_MAX) refuse(client, PoolerErrors.brokenBind);
+      // Twice what is there each time: copied twice at most, and never all of a large one.
+      else framer.holdFor(Math.min(BIND_NAMES_BYTES_MAX, Math.max(256, available * 2)));
+      return false;
+    }
+    case Frontend.Describe:
+      return isWhole(client, framer, TARGET_BYTES_MAX, PoolerErrors.brokenDescribe);
+    default:
+      return isWhole(client, framer, TARGET_BYTES_MAX, PoolerErrors.brokenClose);
+  }
+}
+
+function isWhole(client: Client, framer: Framer, bytesMax: number, tooLong: PoolerErrorRow): boolean {
+  if (framer.whole) return true;
+  if (framer.size > bytesMax) refuse(client, tooLong);
+  else framer.hold();
+  return false;
+}
+
+/**
+ * Relays the Parse, Bind, Describe or Close that `framer` offers, after `isReadable`. `runStart`, `runEnd`: bytes before
+ * it that are still to be forwarded; unless the result is `asItIs` they have been.
  */
 export function relayStatementMessage(
   client: Client,
@@ -77,7 +113,7 @@ export function relayStatementMessage(
     case Frontend.Parse:
       return relayParse(client, server, framer, memory, runStart, runEnd);
     case Frontend.Bind:
-      return relayBind(client, server, framer, memory, runStart, runEnd);
+      return relayBind(client, server, memory, runStart, runEnd);
     case Frontend.Describe:
       return relayDescribe(client, server, framer, memory, runStart, runEnd);
     case Frontend.Close:
@@ -96,16 +132,7 @@ function relayParse(
   runEnd: number,
 ): number {
   const { at, size } = framer;
-  if (framer.available <= HEADER_BYTES) {
-    framer.holdFor(HEADER_BYTES + 1);
-    return Relayed.later;
-  }
   if (memory[at + HEADER_BYTES] === 0) return Relayed.asItIs;
-  if (!framer.whole) {
-    if (size > PARSE_HELD_BYTES_MAX) return refuse(client, PoolerErrors.parseTooLong);
-    framer.hold();
-    return Relayed.later;
-  }
   const parts = inspectParse(memory, at, size, client.engine.parts.parse);
   if (parts === null) return refuse(client, PoolerErrors.brokenParse);
   const name = latin1(memory, parts.nameStart, parts.nameEnd);
@@ -115,7 +142,7 @@ function relayParse(
   }
   if (client.statementCount >= CLIENT_STATEMENTS_MAX) return refuse(client, PoolerErrors.tooManyStatements);
 
-  client.forwardTo(server, memory, runStart, runEnd);
+  client.forward(memory, runStart, runEnd);
   const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
   client.statements.set(name, statement);
   server.pool.database.counters.clientParseCount += 1;
@@ -127,28 +154,14 @@ function relayParse(
   return parts.end;
 }
 
-function relayBind(
-  client: Client,
-  server: Server,
-  framer: Framer,
-  memory: Uint8Array,
-  runStart: number,
-  runEnd: number,
-): number {
-  const { at, size, available } = framer;
-  const parts = inspectBind(memory, at, size, available, client.engine.parts.bind);
-  if (parts === null) return refuse(client, PoolerErrors.brokenBind);
-  if (!parts.complete) {
-    if (available >= BIND_NAMES_BYTES_MAX) return refuse(client, PoolerErrors.brokenBind);
-    // Twice what is there each time: copied twice at most, and never all of a large one.
-    framer.holdFor(Math.min(BIND_NAMES_BYTES_MAX, Math.max(256, available * 2)));
-    return Relayed.later;
-  }
+function relayBind(client: Client, server: Server, memory: Uint8Array, runStart: number, runEnd: number): number {
+  // `isReadable` has just looked at this very message.
+  const parts = client.engine.parts.bind;
   if (parts.statementStart === parts.statementEnd) return Relayed.asItIs;
   const statement = find(client, memory, parts.statementStart, parts.statementEnd);
   if (statement === null) return Relayed.refused;
 
-  client.forwardTo(server, memory, runStart, runEnd);
+  client.forward(memory, runStart, runEnd);
   server.pool.database.counters.bindCount += 1;
   if (!server.statements.use(statement)) prepareAgain(client, server, statement);
   server.outbox.addAll(renameBindHead(memory, parts, statement.serverNameBytes));
@@ -164,13 +177,13 @@ function relayDescribe(
   runStart: number,
   runEnd: number,
 ): number {
-  const parts = target(client, framer, memory);
-  if (parts === null) return client.isClosed ? Relayed.refused : Relayed.later;
+  const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
+  if (parts === null) return refuse(client, PoolerErrors.brokenDescribe);
   if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
   const statement = find(client, memory, parts.nameStart, parts.nameEnd);
   if (statement === null) return Relayed.refused;
 
-  client.forwardTo(server, memory, runStart, runEnd);
+  client.forward(memory, runStart, runEnd);
   if (!server.statements.use(statement)) prepareAgain(client, server, statement);
   server.outbox.addAll(renameTarget(parts, statement.serverNameBytes));
   server.pipeline.push(Step.describe, client, null);
@@ -185,10 +198,10 @@ function relayClose(
   runStart: number,
   runEnd: number,
 ): number {
-  const parts = target(client, framer, memory);
-  if (parts === null) return client.isClosed ? Relayed.refused : Relayed.later;
+  const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
+  if (parts === null) return refuse(client, PoolerErrors.brokenClose);
   if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
-  client.forwardTo(server, memory, runStart, runEnd);
+  client.forward(memory, runStart, runEnd);
   const name = latin1(memory, parts.nameStart, parts.nameEnd);
   const statement = client.statements.take(name);
   let closed: ClosedName | null = null;
@@ -198,19 +211,6 @@ function relayClose(
   }
   server.pipeline.push(Step.close | PUT_IN, client, closed);
   return framer.at + framer.size;
-}
-
-/** The offered Describe or Close; null when more of it must come, or it was refused. */
-function target(client: Client, framer: Framer, memory: Uint8Array): TargetParts | null {
-  const broken = framer.type === Frontend.Describe ? PoolerErrors.brokenDescribe : PoolerErrors.brokenClose;
-  if (!framer.whole) {
-    if (framer.size > TARGET_BYTES_MAX) refuse(client, broken);
-    else framer.hold();
-    return null;
-  }
-  const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
-  if (parts === null) refuse(client, broken);
-  return parts;
 }
 
 /** The client's statement of this name; null when it has none and was closed for it. */
@@ -223,7 +223,7 @@ function find(client: Client, memory: Uint8Array, start: number, end: number): P
   return null;
 }
 
-function refuse(client: Client, error: (typeof PoolerErrors)[keyof typeof PoolerErrors]): number {
+function refuse(client: Client, error: PoolerErrorRow): number {
   client.fail(poolerError(error));
   return Relayed.refused;
 }
@@ -239,7 +239,11 @@ function prepare(client: Client, server: Server, statement: PreparedStatement, s
   server.statements.add(statement);
   server.pool.database.counters.serverParseCount += 1;
   const max = client.engine.settings.maxPreparedStatements;
-  for (let oldest = server.statements.oldestBeyond(max); oldest !== null; oldest = server.statements.oldestBeyond(max)) {
+  for (
+    let oldest = server.statements.oldestBeyond(max);
+    oldest !== null;
+    oldest = server.statements.oldestBeyond(max)
+  ) {
     server.statements.delete(oldest);
     server.outbox.addAll(close(TargetKind.Statement, oldest.serverName));
     server.pipeline.push(Step.close | SWALLOW, client, new Evicted(oldest, server));
