@@ -82,7 +82,7 @@ export class Pipeline {
   #copyIn = false;
   /** The CopyDone or CopyFail of the running COPY has been sent. */
   #copyEndSent = false;
-  /** Who gets the rest of an answer that is streamed. */
+  /** Who gets the rest of an answer that is streamed; null also when there is none. */
   #restOwner: EntryOwner | null = null;
   #closed = false;
   /** Who gets messages that nobody asked for while nothing is outstanding: the client that holds the server. */
@@ -107,6 +107,11 @@ export class Pipeline {
     return this.#copyIn;
   }
 
+  /** Its owner has the beginning of a message and not its end: anything else written to it now would be garbage. */
+  get isMidAnswer(): boolean {
+    return this.#restOwner !== null;
+  }
+
   /** The owner of the step that is being answered. */
   get headOwner(): EntryOwner | null {
     return this.#count === 0 ? this.linked : (this.#owners[this.#head] as EntryOwner | null);
@@ -120,7 +125,6 @@ export class Pipeline {
   close(): void {
     this.#closed = true;
     this.linked = null;
-    this.#restOwner = null;
     this.#count = 0;
     this.#owners = [];
     this.#refs = [];
@@ -172,8 +176,9 @@ export class Pipeline {
       const at = framer.at;
       const end = at + framer.available;
       if (framer.continues) {
-        framer.advance();
         const rest = this.#restOwner;
+        if (framer.last) this.#restOwner = null;
+        framer.advance();
         if (rest === null) continue;
         if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
         runOwner = rest;

@@ -406,12 +406,12 @@ export class Client implements ConnectionEvents, EntryOwner {
     this.#holds.release(Hold.serverBacklog);
   }
 
-  /** The server it held is gone. */
-  serverLost(server: Server, error: ErrorToSend): void {
+  /** The server it held is gone. `cut`: in the middle of a message to this client. */
+  serverLost(server: Server, error: ErrorToSend, cut: boolean): void {
     if (this.server !== server) return;
     this.server = null;
     this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
-    this.fail(error);
+    this.fail(error, cut);
   }
 
   // ── Prepared statements ─────────────────────────────────────────────────────────────────────────────────────────
@@ -450,12 +450,12 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Ends it with an error. */
-  fail(error: ErrorToSend, reason = error.message): void {
+  /** Ends it with an error; `cut`: it has the beginning of a message only, and an error in its place would be garbage. */
+  fail(error: ErrorToSend, cut = this.server?.pipeline.isMidAnswer ?? false): void {
     if (this.isClosed) return;
     if (this.engine.settings.logPoolerErrors) this.engine.log.warning(`${this} pooler error: ${error.message}`);
-    this.send(errorResponse(error));
-    this.close(reason);
+    if (!cut) this.send(errorResponse(error));
+    this.close(error.message);
   }
 
   /** Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. */

@@ -352,7 +352,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     }
     this.pool.serverClosing(this);
     if (connection === null) this.pool.serverGone(this);
-    client?.serverLost(this, error);
+    client?.serverLost(this, error, this.pipeline.isMidAnswer);
   }
 }
 
