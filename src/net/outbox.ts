@@ -142,7 +142,8 @@ export class Outbox implements Flushable {
   #writeScratch(connection: Connection, used: number): number {
     const gathered = this.#scratch.bytes;
     // The transport would keep the whole scratch memory alive for a few bytes of it.
-    if (this.keepsMemory || this.#held > 0) return connection.write(gathered.slice(0, used));
+    // (Buffer's own `slice` would be a view of it.)
+    if (this.keepsMemory || this.#held > 0) return connection.write(Buffer.from(gathered.subarray(0, used)));
     const held = connection.write(gathered.subarray(0, used));
     if (held > 0) this.#scratch.giveAway();
     return held;

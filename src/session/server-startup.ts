@@ -148,7 +148,8 @@ export class ServerStartup {
           return;
         }
         this.keyProcessId = new DataView(body.buffer, body.byteOffset).getUint32(0);
-        this.keySecret = body.slice(4);
+        // A copy: a view would keep the whole chunk alive.
+        this.keySecret = new Uint8Array(body.subarray(4));
         return;
       case Backend.ReadyForQuery:
         server.loggedIn(body[0] as number);
