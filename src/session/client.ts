@@ -88,10 +88,11 @@ export class Client implements ConnectionEvents, EntryOwner {
   /** It was told that it waits, in this wait. */
   wasNotified = false;
   isClosed = false;
-  /** Our SETs run on the server: nothing of the client's is sent. */
-  #settingParameters = false;
-  /** A message is being streamed, and its rest goes to the server (or nowhere). */
-  #midMessage = false;
+  /** Our SETs run on its server: nothing of the client's is sent, and there is nothing of its own to be cancelled. */
+  isSettingParameters = false;
+  /** It has sent the beginning of a message and not its end: nothing else may go to its server now. */
+  isMidMessage = false;
+  /** The end of that message goes to the server, or nowhere. */
   #restGoesOn = false;
   #linger: Timer | null = null;
 
@@ -121,11 +122,6 @@ export class Client implements ConnectionEvents, EntryOwner {
   }
 
   #unixSource = "unix";
-
-  /** Our SETs run on its server: there is nothing of its own to be cancelled. */
-  get isSettingParameters(): boolean {
-    return this.#settingParameters;
-  }
 
   // ── Login ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,7 +218,7 @@ export class Client implements ConnectionEvents, EntryOwner {
       if (framer.continues) {
         const last = framer.last;
         framer.advance();
-        if (last) this.#midMessage = false;
+        if (last) this.isMidMessage = false;
         if (!this.#restGoesOn) continue;
         if (runEnd !== at) {
           this.forward(memory, runStart, runEnd);
@@ -247,7 +243,7 @@ export class Client implements ConnectionEvents, EntryOwner {
       let server = this.server;
       if (server === null) {
         if (isIdle(type)) {
-          this.#midMessage = !framer.last;
+          this.isMidMessage = !framer.last;
           this.#restGoesOn = false;
           framer.advance();
           continue;
@@ -260,7 +256,7 @@ export class Client implements ConnectionEvents, EntryOwner {
         server = this.#takeServer();
         if (server === null) break;
       }
-      if (this.#settingParameters) break;
+      if (this.isSettingParameters) break;
       if (this.clock.queryStart === 0) this.clock.begin(this.pool!.database.counters, this.engine.turn.now);
 
       const pipeline = server.pipeline;
@@ -271,7 +267,7 @@ export class Client implements ConnectionEvents, EntryOwner {
         if (goesOnAt !== Relayed.asItIs) {
           // The run before it and what replaces its beginning are on their way already.
           this.pool!.database.counters.bytesReceived += goesOnAt - at;
-          this.#midMessage = !framer.last;
+          this.isMidMessage = !framer.last;
           this.#restGoesOn = true;
           framer.advance();
           runStart = goesOnAt;
@@ -287,7 +283,7 @@ export class Client implements ConnectionEvents, EntryOwner {
         return;
       }
       if (step !== 0) pipeline.push(step, this, null);
-      this.#midMessage = !framer.last;
+      this.isMidMessage = !framer.last;
       this.#restGoesOn = true;
       framer.advance();
       if (runEnd !== at) {
@@ -315,7 +311,7 @@ export class Client implements ConnectionEvents, EntryOwner {
     }
     if (server.outbox.full) this.#holds.hold(Hold.serverBacklog);
     if (server.pipeline.full) this.#holds.hold(Hold.steps);
-    if (!this.#midMessage && server.pipeline.isEmpty && server.status === IDLE && !this.#settingParameters)
+    if (!this.isMidMessage && server.pipeline.isEmpty && server.status === IDLE && !this.isSettingParameters)
       this.#finishUnit(server);
   }
 
@@ -351,8 +347,8 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   /** Brings the server into this client's state, if it is in another. */
   #prepare(server: Server): void {
-    this.#settingParameters = setParameters(this, server, (failure) => {
-      this.#settingParameters = false;
+    this.isSettingParameters = setParameters(this, server, (failure) => {
+      this.isSettingParameters = false;
       if (this.server !== server) return;
       if (failure === null) {
         this.#process();
@@ -384,7 +380,7 @@ export class Client implements ConnectionEvents, EntryOwner {
       return;
     }
     if (this.#holds.has(Hold.steps) && !pipeline.full) this.#holds.release(Hold.steps);
-    if (status === IDLE && pipeline.isEmpty && !this.#midMessage) this.#finishUnit(server);
+    if (status === IDLE && pipeline.isEmpty && !this.isMidMessage) this.#finishUnit(server);
   }
 
   /** Nothing is outstanding and no transaction is open: the server goes back if the pool mode says so. */
@@ -486,7 +482,7 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   /** It goes while it holds a server. */
   #letGo(server: Server, pool: ServerPool): void {
-    const ready = server.isReady && !this.#midMessage && !this.#settingParameters;
+    const ready = server.isReady && !this.isMidMessage && !this.isSettingParameters;
     this.server = null;
     pool.clients.move(this.place, "idle", this.engine.turn.now);
     if (this.#holds.has(Hold.ownBacklog)) server.connection?.resume();
@@ -495,6 +491,6 @@ export class Client implements ConnectionEvents, EntryOwner {
       return;
     }
     server.client = null;
-    server.close("client disconnect while server was not ready");
+    server.close("client disconnect while server was not ready", !this.isMidMessage);
   }
 }

@@ -321,7 +321,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /**
    * Ends it now. The client that holds it is told `reason`, or `error` where that is something else. `orderly`: the stream
-   * is intact, PostgreSQL is sent a Terminate.
+   * is intact, PostgreSQL is sent a Terminate. Behind half a message it would become the other half.
    */
   close(reason: string, orderly = true, error = poolerError(PoolerErrors.serverLost, reason)): void {
     if (this.isClosed) return;
@@ -339,7 +339,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     for (const cancel of this.cancels) cancel.targetReleased();
     const connection = this.connection;
     if (connection !== null) {
-      if (orderly && this.startup === null) this.outbox.addAll(TERMINATE);
+      const whole = client === null || !client.isMidMessage;
+      if (orderly && whole && this.startup === null) this.outbox.addAll(TERMINATE);
       this.outbox.flush();
       this.outbox.close();
       connection.resume();
