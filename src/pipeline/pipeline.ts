@@ -102,6 +102,11 @@ export class Pipeline {
     return this.#count === 0 && !this.#open && !this.#skipping && !this.#copyIn;
   }
 
+  /** The server ignores whatever comes before the next Sync. */
+  get isSkipping(): boolean {
+    return this.#skipping;
+  }
+
   /** The server is in COPY FROM STDIN and waits for data. */
   get inCopy(): boolean {
     return this.#copyIn;
@@ -324,15 +329,20 @@ export class Pipeline {
     }
   }
 
+  /** The last of the skipped is undone first: a name that was closed and taken again gets its old meaning back. */
   #skipToSync(): void {
-    while (this.#count > 0) {
-      const kind = (this.#steps[this.#head] as number) & KIND_MASK;
-      if (kind === Step.sync) return;
-      const ref = this.#refs[this.#head] as Undoable | null;
-      this.#pop();
-      ref?.undo();
-    }
+    const undone: Undoable[] = [];
     this.#skipping = true;
+    while (this.#count > 0) {
+      if (((this.#steps[this.#head] as number) & KIND_MASK) === Step.sync) {
+        this.#skipping = false;
+        break;
+      }
+      const ref = this.#refs[this.#head] as Undoable | null;
+      if (ref !== null) undone.push(ref);
+      this.#pop();
+    }
+    for (let i = undone.length - 1; i >= 0; i--) undone[i]?.undo();
   }
 
   /** PostgreSQL reads Syncs as part of the COPY until its end has come. */

@@ -108,7 +108,7 @@ export function relayStatementMessage(
   runStart: number,
   runEnd: number,
 ): number {
-  if (!server.pool.hasStatements) return Relayed.asItIs;
+  if (!server.pool.hasStatements || server.pipeline.isSkipping) return Relayed.asItIs;
   switch (framer.type) {
     case Frontend.Parse:
       return relayParse(client, server, framer, memory, runStart, runEnd);
