@@ -6,6 +6,8 @@ export const PGBOUNCER_VERSION = "1.25.2";
 
 /** "PgBouncer 1.25.2 (pgcarpool 0.1.0)" */
 export function versionLine(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
   return `PgBouncer ${PGBOUNCER_VERSION} (pgcarpool ${manifest.version})`;
 }

@@ -198,11 +198,11 @@ export class Operations {
   // ── SHUTDOWN ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   shutdown(mode: ShutdownMode): void {
+    this.#shutdown = mode;
     if (mode === ShutdownMode.immediate) {
       this.#exit();
       return;
     }
-    this.#shutdown = mode;
     this.#listeners.closeTcp();
     this.#residents.closedWith = poolerError(PoolerErrors.shuttingDown);
     if (mode === ShutdownMode.waitForServers) this.#refuseServers();

@@ -1,0 +1,36 @@
+/** SHOW SERVERS: every connection to PostgreSQL. */
+import { ServerState } from "../pool/server-state.ts";
+import { ConsoleLevel } from "../pooler/console-level.ts";
+import { serversIn } from "./socket-lists.ts";
+import type { ConsoleCommand } from "./console-command.ts";
+import { poolsInOrder } from "./residents-in-order.ts";
+import { SOCKET_COLUMNS, serverRow } from "./socket-row.ts";
+
+/** In the order of the rows of one pool. */
+const STATES: readonly ServerState[] = [
+  ServerState.active,
+  ServerState.idle,
+  ServerState.used,
+  ServerState.tested,
+  ServerState.new,
+  ServerState.beingCanceled,
+];
+
+export const showServersCommand: ConsoleCommand = {
+  name: "SHOW SERVERS",
+  argument: "",
+  level: ConsoleLevel.stats,
+  columns: SOCKET_COLUMNS,
+  doc: "Server connections: to where, in which state, since when, and the client that holds each (`link`). `remote_pid` is the backend's process id.",
+  run: (call) => {
+    for (const pool of poolsInOrder(call.pooler)) {
+      for (const state of STATES) {
+        for (const server of serversIn(pool, state)) {
+          const shown = state === ServerState.active && server.client === null ? "idle" : state;
+          call.row(serverRow(call, server, shown));
+        }
+      }
+    }
+    call.done("SHOW");
+  },
+};
