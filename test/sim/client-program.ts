@@ -265,10 +265,10 @@ export class ClientProgram {
         return;
       }
     }
-    const pieces = random.chance(0.2) ? this.#temper.rowsMax / 4 : 5;
+    const pieces = random.chance(0.4) ? this.#temper.rowsMax / 4 : 5;
     for (let left = random.between(0, Math.ceil(pieces)); left > 0; left--) {
       this.#host.send([this.#words.copyData(identity)]);
-      if (random.chance(0.2)) yield random.fraction() * 10;
+      if (random.chance(0.1)) yield random.fraction() * 10;
     }
     const done = random.chance(0.75) ? message("c") : message("f", "changed my mind");
     this.#host.send(extended ? [done, SYNC] : [done]);

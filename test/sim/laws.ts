@@ -20,8 +20,8 @@ export interface LawContext {
   readonly kind: EngineKind;
   readonly engine: EngineUnderTest;
   readonly serverPort: number;
-  /** Who waited in which pool after the turn before this one. */
-  readonly queues: Map<string, readonly number[]>;
+  /** Who waited in which pool after the turn before this one, and since which turn. */
+  readonly queues: Map<string, ReadonlyMap<number, number>>;
 }
 
 /** Checked after each turn. */
@@ -39,18 +39,30 @@ export function checkStep(context: LawContext): void {
   }
 }
 
-/** First come, first served within a pool: nobody who waits on was there before somebody who has been served. */
+/**
+ * First come, first served within a pool: nobody is served while somebody waits on who had come in an earlier turn. Who
+ * came when is remembered here, whatever order the engine's queue is in.
+ */
 function checkQueue({ world, queues }: LawContext, pool: PoolView): void {
   const key = `${pool.database}/${pool.user}`;
-  const before = queues.get(key) ?? [];
-  let passedOver: number | null = null;
-  for (const id of before) {
-    if (pool.waiters.includes(id)) passedOver ??= id;
-    else if (passedOver !== null && pool.holders.has(id)) {
-      world.chronicle.violate(`pool ${key} served client ${id} before client ${passedOver}, which had come first`);
+  const before = queues.get(key);
+  if (before === undefined && pool.waiters.length === 0) return;
+  const now = new Map<number, number>();
+  for (const id of pool.waiters) now.set(id, before?.get(id) ?? world.turns);
+  let earliest = Number.MAX_SAFE_INTEGER;
+  let first = 0;
+  for (const [id, turn] of now) {
+    if (turn >= earliest) continue;
+    earliest = turn;
+    first = id;
+  }
+  for (const [id, turn] of before ?? []) {
+    if (turn > earliest && !now.has(id) && pool.holders.has(id)) {
+      world.chronicle.violate(`pool ${key} served client ${id} before client ${first}, which had come first`);
     }
   }
-  queues.set(key, pool.waiters);
+  if (now.size > 0) queues.set(key, now);
+  else queues.delete(key);
 }
 
 /** `connected + connecting ≤` every limit, always. */

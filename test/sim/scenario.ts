@@ -58,7 +58,9 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       latencyMaxMs: random.pick(tiny ? [0.1, 1, 5] : [0.1, 1, 5, 30]),
       cutChance: random.pick([0, 0.1, 0.5, 0.95]),
       partialWriteChance: random.pick([0, 0.1, 0.5]),
-      windowsBytes: tiny ? random.pick([[64, 1000, 16_384], [100]]) : random.pick([[65_536], [262_144, 16_384], [16_384]]),
+      windowsBytes: tiny
+        ? random.pick([[64, 1000, 16_384], [100]])
+        : random.pick([[large ? 16_384 : 65_536], [262_144, 16_384], [262_144, 16_384]]),
     },
     turnMaxMs: random.pick([0, 0.5, 2]),
     server: {
