@@ -12,6 +12,7 @@
  *
  * Counterpart: PgBouncer's `handle_client_startup`, `decide_startup_pool`, `finish_client_login`.
  */
+import { hostname } from "node:os";
 import type { ScramKeys } from "../auth/scram-keys.ts";
 import type { ClientLoginStep } from "../auth/client-login.ts";
 import { AuthMethod, ClientLogin } from "../auth/client-login.ts";
@@ -69,8 +70,6 @@ export class ClientStartup {
   #console: Console | null = null;
   #cancel: CancelForward | null = null;
   #replication = "no";
-  /** It named a user: from here on the end of the connection is worth a line in the log. */
-  #isKnown = false;
 
   constructor(client: Client, isUnixSocket: boolean, listenPort: number) {
     this.#client = client;
@@ -106,10 +105,11 @@ export class ClientStartup {
     return this.#cancel === null ? null : this.#cancel.pool;
   }
 
-  /** What a connection that ends now is logged with; null: not at all. */
+  /** What a connection that ends now is logged with; null: not at all, as it may be a health probe or a change of mind. */
   closeReason(error: (Error & { code?: string }) | null): string | null {
     if (this.#phase === Phase.handshake && error !== null) return `TLS handshake error: ${error.message}`;
-    return this.#isKnown ? "client unexpected eof" : null;
+    const stopsMidMessage = this.#early.length > 0 || this.#client.framer.pending > 0;
+    return stopsMidMessage ? "client unexpected eof" : null;
   }
 
   receive(bytes: Uint8Array): void {
@@ -241,7 +241,6 @@ export class ClientStartup {
       client.fail(poolerError(PoolerErrors.noUser));
       return;
     }
-    this.#isKnown = true;
     client.userName = userName;
     client.databaseName = packet.parameters.get("database") || userName;
     const refusal = this.#takeParameters(packet.parameters);
@@ -307,7 +306,9 @@ export class ClientStartup {
     if (!settings.applicationNameAddHost) return null;
     const index = tracked.indexOf("application_name");
     const name = client.parameters[index] ?? "app";
-    client.parameters = tracked.with(client.parameters, index, `${name} - ${client.source}`);
+    // Behind a Unix socket everybody is on this host; the name tells several poolers' clients apart.
+    const source = this.#isUnixSocket ? client.source.replace(")", `@${hostname()})`) : client.source;
+    client.parameters = tracked.with(client.parameters, index, `${name} - ${source}`);
     return null;
   }
 
@@ -380,10 +381,16 @@ export class ClientStartup {
   #readMessages(): void {
     const client = this.#client;
     const { framer } = client;
+    if (this.#phase !== Phase.dialogue) return;
+    if (framer.pending > 0 && framer.buf[framer.at] === 0) {
+      // It has no type byte, so what looks like its length is none.
+      client.fail(poolerError(PoolerErrors.resentStartup));
+      return;
+    }
     while (this.#phase === Phase.dialogue && !client.isClosed && framer.next(LOGIN_MESSAGE_BYTES_MAX)) {
       if (framer.type !== Frontend.Password) {
-        const error = framer.type === 0 ? PoolerErrors.resentStartup : PoolerErrors.unknownPacket;
-        client.fail(poolerError(error));
+        if (framer.type === Frontend.Terminate) client.close("client close request");
+        else client.fail(poolerError(PoolerErrors.unknownPacket));
         return;
       }
       if (!framer.whole) {
