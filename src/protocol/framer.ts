@@ -144,6 +144,29 @@ export class Framer {
   }
 
   /**
+   * Goes behind the offered message, which is whole, and behind all whole ones of the same type that follow it. Returns
+   * where they end. `maxBytes`: as for `next`. For rows and COPY data, which come by the million and are not looked at.
+   */
+  advanceRun(maxBytes: number): number {
+    const { buf, end, type } = this;
+    let at = this.at + this.size;
+    while (end - at >= HEADER_BYTES && buf[at] === type) {
+      // A length beyond 31 bits turns negative, and is left to `next` like any other that is out of range.
+      const length =
+        ((buf[at + 1] as number) << 24) |
+        ((buf[at + 2] as number) << 16) |
+        ((buf[at + 3] as number) << 8) |
+        (buf[at + 4] as number);
+      if (length < 4 || length >= end - at || length >= maxBytes) break;
+      at += length + 1;
+    }
+    this.at = at;
+    this.#streaming = 0;
+    this.#wanted = HEADER_BYTES;
+    return at;
+  }
+
+  /**
    * Offers the message again when all `size` bytes of it are there: `next` returns false until then. Room for them is
    * made at once, so the caller has compared `size` with its bound.
    */

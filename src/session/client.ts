@@ -185,7 +185,7 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   onEnd(): void {
     if (this.isClosed) return;
-    if (this.startup !== null) this.close(null);
+    if (this.startup !== null) this.close(this.startup.closeReason(null));
     else this.close("client unexpected eof");
   }
 
@@ -214,7 +214,7 @@ export class Client implements ConnectionEvents, EntryOwner {
     let runEnd = 0;
     while (!this.isClosed && framer.next(bytesMax)) {
       const at = framer.at;
-      const end = at + framer.available;
+      let end = at + framer.available;
       if (framer.continues) {
         const last = framer.last;
         framer.advance();
@@ -285,7 +285,8 @@ export class Client implements ConnectionEvents, EntryOwner {
       if (step !== 0) pipeline.push(step, this, null);
       this.isMidMessage = !framer.last;
       this.#restGoesOn = true;
-      framer.advance();
+      if (type === Frontend.CopyData && framer.whole) end = framer.advanceRun(bytesMax);
+      else framer.advance();
       if (runEnd !== at) {
         this.forward(memory, runStart, runEnd);
         runStart = at;
