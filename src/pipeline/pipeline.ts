@@ -11,7 +11,8 @@
  *
  * After an ErrorResponse to a step of the extended protocol PostgreSQL skips everything up to the next Sync, a Query
  * too; the same steps are dropped here, and what was remembered about them is undone. During COPY FROM
- * STDIN PostgreSQL swallows Syncs; so do we.
+ * STDIN PostgreSQL swallows Syncs; so do we. Which of them it had read when a COPY fails only PostgreSQL knows: a
+ * ReadyForQuery too many is expected then, and the server is not used again.
  *
  * Responsible for: order, ownership, and which bytes go where. Not for: sockets, what a message says, when a server is
  * given back.
@@ -23,6 +24,7 @@
  */
 import type { Framer } from "../protocol/framer.ts";
 import { Backend } from "../protocol/message-type.ts";
+import { Effect, effectOf } from "./answer-table.ts";
 import { KIND_MASK, PUT_IN, Step, SWALLOW, isTerminator } from "./step.ts";
 
 /** Who gets the answers of an entry: a client, or a task of our own. */
@@ -47,7 +49,10 @@ export interface PipelineHost {
   /** A CommandComplete whose tag begins with `D`: DEALLOCATE ALL, DISCARD ALL, DELETE … */
   completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void;
   parameterStatus(memory: Uint8Array, at: number, size: number): void;
-  /** A message came although nobody asked for anything and nobody holds the server. */
+  /**
+   * A message came although nobody asked for anything and nobody holds the server. With the type ReadyForQuery and no
+   * bytes: one more of them may be still to come, for a Sync within a COPY that has failed.
+   */
   stray(type: number, memory: Uint8Array, at: number, size: number): void;
   /** The server's answers make no sense; `reason` is for the log. It must be closed. */
   broken(reason: string): void;
@@ -63,7 +68,9 @@ const PARSE_COMPLETE = Uint8Array.of(Backend.ParseComplete, 0, 0, 0, 4);
 const CLOSE_COMPLETE = Uint8Array.of(Backend.CloseComplete, 0, 0, 0, 4);
 
 const FIRST_CAPACITY = 16;
+const READY_BYTES = 6;
 const LETTER_D = 0x44;
+const NO_BYTES = new Uint8Array(0);
 
 export class Pipeline {
   readonly #host: PipelineHost;
@@ -82,6 +89,13 @@ export class Pipeline {
   #copyIn = false;
   /** The CopyDone or CopyFail of the running COPY has been sent. */
   #copyEndSent = false;
+  /** Syncs sent into the running COPY before its end. */
+  #syncsInCopy = 0;
+  /** A COPY with such Syncs has failed: as many ReadyForQuery as this may come for those it had not read. */
+  #lateReadies = 0;
+  #lateOwner: EntryOwner | null = null;
+  /** It was a Query: its own ReadyForQuery comes before them. */
+  #ownReadyFirst = false;
   /** Who gets the rest of an answer that is streamed; null also when there is none. */
   #restOwner: EntryOwner | null = null;
   #closed = false;
@@ -130,6 +144,7 @@ export class Pipeline {
   close(): void {
     this.#closed = true;
     this.linked = null;
+    this.#lateOwner = null;
     this.#count = 0;
     this.#owners = [];
     this.#refs = [];
@@ -141,6 +156,7 @@ export class Pipeline {
    * `step`: a kind of `Step` with `SWALLOW` or `PUT_IN`; `ref`: undone when the server skips the message.
    */
   push(step: number, owner: EntryOwner | null, ref: Undoable | null): void {
+    if (this.#closed) return;
     const kind = step & KIND_MASK;
     if (this.#skipping) {
       if (kind !== Step.sync) {
@@ -149,16 +165,17 @@ export class Pipeline {
       }
       this.#skipping = false;
     } else if (this.#copyIn && !this.#copyEndSent && kind === Step.sync) {
+      this.#syncsInCopy++;
       return;
     }
     if (kind === Step.copyEnd) {
-      // Behind the answer, or without a COPY at all, PostgreSQL ignores it.
-      if (this.#count === 0 || this.#copyEndSent) return;
+      // Behind the answer PostgreSQL ignores it. A second one may be for the next COPY of the same Query.
+      if (this.#count === 0) return;
       this.#copyEndSent = this.#copyIn;
     } else {
       this.#open = !isTerminator(step);
     }
-    if ((step & PUT_IN) !== 0 && this.#count === 0) {
+    if ((step & PUT_IN) !== 0 && this.#count === 0 && this.#restOwner === null) {
       owner?.answer(putInAnswer(kind), 0, 5);
       return;
     }
@@ -179,67 +196,63 @@ export class Pipeline {
     let runEnd = 0;
     while (framer.next(maxBytes)) {
       const at = framer.at;
-      const end = at + framer.available;
-      if (framer.continues) {
-        const rest = this.#restOwner;
-        if (framer.last) this.#restOwner = null;
-        framer.advance();
-        if (rest === null) continue;
-        if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
-        runOwner = rest;
-        runStart = at;
-        runEnd = end;
-        continue;
-      }
-      const type = framer.type;
+      let end = at + framer.available;
       const size = framer.size;
-      if (type !== Backend.DataRow && type !== Backend.CopyData && end - at < size && size <= HELD_ANSWER_BYTES) {
-        framer.hold();
-        break;
-      }
-      framer.advance();
-      let owner: EntryOwner | null;
-      let kind = 0;
-      if (this.#count > 0) {
-        const step = this.#steps[this.#head] as number;
-        kind = step & KIND_MASK;
-        owner =
-          (step & SWALLOW) === 0 || type === Backend.ErrorResponse ? (this.#owners[this.#head] as EntryOwner) : null;
+      if (framer.continues) {
+        framer.advance();
+        const rest = this.#restOwner;
+        if (rest !== runOwner || runEnd !== at) {
+          if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
+          runOwner = rest;
+          runStart = at;
+        }
+        runEnd = end;
+        if (end - at < size) continue;
+        this.#restOwner = null;
       } else {
-        owner = this.linked;
-      }
-      if (end - at < size) this.#restOwner = owner;
-      if (owner !== runOwner || runEnd !== at) {
-        if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
-        runOwner = owner;
-        runStart = at;
-      }
-      runEnd = end;
-      if (type === Backend.DataRow || type === Backend.CopyData) continue;
-
-      if (type === Backend.ReadyForQuery) {
-        if (!isTerminator(kind)) {
-          if (runOwner !== null) runOwner.answer(memory, runStart, at);
-          this.#host.broken("ReadyForQuery that nobody asked for");
+        const type = framer.type;
+        if (type === Backend.DataRow || type === Backend.CopyData) {
+          if (end - at === size) end = framer.advanceRun(maxBytes);
+          else framer.advance();
+        } else if (end - at < size && size <= HELD_ANSWER_BYTES) {
+          framer.hold();
+          break;
+        } else {
+          framer.advance();
+        }
+        const kind = this.#count === 0 ? 0 : (this.#steps[this.#head] as number) & KIND_MASK;
+        let effect = effectOf(kind, type);
+        let late = false;
+        if (type === Backend.ReadyForQuery) {
+          late = this.#lateReadies > 0 && !this.#ownReadyFirst && kind !== Step.sync;
+          if (late) effect = Effect.ready;
+          if (size !== READY_BYTES || this.#copyIn) effect = Effect.forbidden;
+        }
+        if (effect === Effect.forbidden) {
+          if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
+          this.#host.broken(`message '${String.fromCharCode(type)}' does not answer what was asked`);
           return;
         }
-        const asker = this.#owners[this.#head] as EntryOwner | null;
-        if (runOwner !== null) runOwner.answer(memory, runStart, end);
-        runOwner = null;
-        this.#pop();
-        this.#settleHead();
-        this.#host.ready(asker, memory[at + 5] as number);
+        const owner = late ? this.#lateOwner : this.#ownerOf(type);
+        if (end - at < size) this.#restOwner = owner;
+        // What is told to the host may close the server: what came before goes first.
+        if (owner !== runOwner || runEnd !== at || effect >= Effect.error) {
+          if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
+          runOwner = owner;
+          runStart = at;
+        }
+        runEnd = end;
+        if (effect === Effect.passes) continue;
+        if (effect === Effect.ready) {
+          if (runOwner !== null) runOwner.answer(memory, runStart, end);
+          runOwner = null;
+          this.#becomeReady(late, memory[at + 5] as number);
+        } else {
+          this.#apply(effect, kind, type, memory, at, end);
+        }
         if (this.#closed) return;
-        continue;
       }
-      const before = this.#count;
-      if (!this.#answered(type, kind, memory, at, end)) {
-        if (runOwner !== null && !this.#closed) runOwner.answer(memory, runStart, at);
-        if (!this.#closed) this.#host.broken(`message '${String.fromCharCode(type)}' does not answer what was asked`);
-        return;
-      }
-      if (this.#closed) return;
-      if (this.#count !== before && this.#count > 0 && needsNoAnswer(this.#steps[this.#head] as number)) {
+      if (this.#count > 0 && this.#restOwner === null && needsNoAnswer(this.#steps[this.#head] as number)) {
         if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
         runOwner = null;
         this.#settleHead();
@@ -249,63 +262,76 @@ export class Pipeline {
     if (framer.broken) this.#host.broken("bad packet header");
   }
 
-  /** Changes the queue as the message `type` says. False when it does not answer the step at the head. */
-  #answered(type: number, kind: number, memory: Uint8Array, at: number, end: number): boolean {
-    switch (type) {
-      case Backend.CommandComplete:
+  /** Who gets a message that comes now; errors are not swallowed. */
+  #ownerOf(type: number): EntryOwner | null {
+    if (this.#count === 0) return this.linked;
+    const step = this.#steps[this.#head] as number;
+    if ((step & SWALLOW) !== 0 && type !== Backend.ErrorResponse) return null;
+    return this.#owners[this.#head] as EntryOwner | null;
+  }
+
+  /** A ReadyForQuery has been forwarded. `late`: it is for a Sync that a failed COPY had not read. */
+  #becomeReady(late: boolean, status: number): void {
+    let asker = this.#lateOwner;
+    if (late) {
+      this.#lateReadies--;
+      if (this.#skipping) {
+        this.#skipping = false;
+        this.#open = false;
+      }
+    } else {
+      asker = this.#owners[this.#head] as EntryOwner | null;
+      this.#ownReadyFirst = false;
+      this.#pop();
+      this.#settleHead();
+    }
+    if (this.#lateReadies > 0) this.#host.stray(Backend.ReadyForQuery, NO_BYTES, 0, 0);
+    if (!this.#closed) this.#host.ready(asker, status);
+  }
+
+  /** Changes the queue as the answer says, and tells the host what concerns it. */
+  #apply(effect: number, kind: number, type: number, memory: Uint8Array, at: number, end: number): void {
+    switch (effect) {
+      case Effect.answers:
+        this.#lateReadies = 0;
+        this.#pop();
+        return;
+      case Effect.concludes:
+        this.#lateReadies = 0;
+        return;
+      case Effect.completes:
+        this.#lateReadies = 0;
         if (this.#copyIn) this.#endCopy();
         if (memory[at + 5] === LETTER_D) this.#host.completed(this.headOwner, memory, at, end - at);
-        if (kind === Step.execute) this.#pop();
-        else return kind === Step.query;
-        return true;
-      case Backend.EmptyQueryResponse:
-      case Backend.PortalSuspended:
-        if (kind === Step.execute) this.#pop();
-        else return kind === Step.query;
-        return true;
-      case Backend.ParseComplete:
-        if (kind !== Step.parse) return false;
-        this.#pop();
-        return true;
-      case Backend.BindComplete:
-        if (kind !== Step.bind) return false;
-        this.#pop();
-        return true;
-      case Backend.CloseComplete:
-        if (kind !== Step.close) return false;
-        this.#pop();
-        return true;
-      case Backend.RowDescription:
-      case Backend.NoData:
-        if (kind === Step.describe) this.#pop();
-        return true;
-      case Backend.ErrorResponse:
-        this.#host.failed(this.headOwner, memory, at, end - at);
-        if (!this.#closed && this.#count > 0) {
-          if (this.#copyIn) this.#endCopy();
-          if (!isTerminator(kind)) this.#skipToSync();
-        }
-        return true;
-      case Backend.CopyInResponse:
-      case Backend.CopyBothResponse:
-        if (kind !== Step.query && kind !== Step.execute) return false;
+        if (kind === Step.execute && !this.#closed) this.#pop();
+        return;
+      case Effect.beginsCopy:
+        this.#lateReadies = 0;
         this.#beginCopy();
-        return true;
-      case Backend.ParameterStatus:
+        return;
+      case Effect.error:
+        this.#host.failed(this.headOwner, memory, at, end - at);
+        if (!this.#closed && this.#count > 0) this.#fail(kind);
+        return;
+      case Effect.parameterStatus:
         this.#host.parameterStatus(memory, at, end - at);
-        return true;
-      case Backend.CopyOutResponse:
-      case Backend.CopyDone:
-      case Backend.ParameterDescription:
-      case Backend.FunctionCallResponse:
-        return kind !== 0;
-      case Backend.NoticeResponse:
-      case Backend.NotificationResponse:
-        if (this.#count === 0 && this.linked === null) this.#host.stray(type, memory, at, end - at);
-        return true;
+        return;
       default:
-        return false;
+        if (this.#count === 0 && this.linked === null) this.#host.stray(type, memory, at, end - at);
     }
+  }
+
+  /** The step at the head was answered with an error. */
+  #fail(kind: number): void {
+    this.#lateReadies = 0;
+    if (this.#copyIn) {
+      const step = this.#steps[this.#head] as number;
+      this.#lateReadies = this.#syncsInCopy;
+      this.#lateOwner = (step & SWALLOW) === 0 ? (this.#owners[this.#head] as EntryOwner | null) : null;
+      this.#ownReadyFirst = kind === Step.query;
+      this.#endCopy();
+    }
+    if (!isTerminator(kind)) this.#skipToSync();
   }
 
   #pop(): void {
@@ -349,13 +375,20 @@ export class Pipeline {
   #beginCopy(): void {
     this.#copyIn = true;
     this.#copyEndSent = false;
+    this.#syncsInCopy = 0;
+    // A Sync that the COPY takes has ended nothing.
+    this.#open = !isTerminator(this.#steps[this.#head] as number);
     let kept = 1;
     for (let i = 1; i < this.#count; i++) {
       const from = (this.#head + i) & this.#mask;
       const step = this.#steps[from] as number;
       const kind = step & KIND_MASK;
-      if (kind === Step.sync && !this.#copyEndSent) continue;
+      if (kind === Step.sync && !this.#copyEndSent) {
+        this.#syncsInCopy++;
+        continue;
+      }
       if (kind === Step.copyEnd) this.#copyEndSent = true;
+      else this.#open = !isTerminator(step);
       this.#keep(from, kept++);
     }
     this.#truncate(kept);

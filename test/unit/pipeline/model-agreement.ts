@@ -1,0 +1,12 @@
+/** The law of the pipeline over random scripts, for the right one and for those broken on purpose. */
+import * as fc from "fast-check";
+import { compareWithModel, type PipelineClass } from "./model-run.ts";
+import { randomRuns } from "./random-scripts.ts";
+
+/** Throws with the shortest script that is found on which pipeline and model differ. `syncInCopy`: see `scriptOf`. */
+export function agreesWithModel(made: PipelineClass, syncInCopy: boolean, numRuns: number): void {
+  fc.assert(
+    fc.property(randomRuns(syncInCopy), ({ script, schedule }) => compareWithModel(made, script, schedule)),
+    { numRuns },
+  );
+}
