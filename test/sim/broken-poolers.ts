@@ -233,7 +233,7 @@ const faults: readonly Fault[] = [
   },
   {
     fault: "a server that stops taking data is not waited for to take it again",
-    seedsMax: 300,
+    seedsMax: 600,
     breakIt: () => replace(Client.prototype, "serverDrained", () => {}),
   },
   {

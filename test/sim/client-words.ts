@@ -47,7 +47,9 @@ export class ClientWords {
     const random = this.#random;
     const pause = random.chance(0.2) ? ` pause(${random.skewed(1, this.#temper.pauseMaxMs)})` : "";
     const notice = random.chance(this.#temper.noticeChance) ? " notice" : "";
-    return `${words}${pause}${notice} /*${this.identity()}*/`;
+    // Texts of some size are cut by chunks, and fill what may be kept of a client that waits.
+    const filler = random.chance(0.03) ? ` /*${"-".repeat(random.skewed(100, 40_000))}*/` : "";
+    return `${words}${pause}${notice} /*${this.identity()}*/${filler}`;
   }
 
   query(text: string): Buffer {

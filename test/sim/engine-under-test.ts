@@ -47,9 +47,14 @@ export interface EngineView {
   readonly problems: readonly string[];
 }
 
+/** What an operator may command at any time without any client noticing more than a delay. */
+export type SimCommand = "RECONNECT" | "PAUSE" | "SUSPEND" | "RESUME";
+
 export interface EngineUnderTest {
   /** Null for an engine that does not let anybody look inside. */
   inspect(): EngineView | null;
+  /** `done`: the command has been answered. */
+  command(command: SimCommand, done: () => void): void;
   /** Closes everything; afterwards nothing of it is left in the world. */
   stop(): void;
 }

@@ -78,17 +78,21 @@ function checkConnections({ world, kind, scenario, serverPort, postgres }: LawCo
     else servers++;
   }
   let sizes = 0;
-  for (const database of scenario.databases) sizes += database.poolSize * scenario.users.length;
+  for (const database of scenario.databases) sizes += (database.poolSize + scenario.reserve) * scenario.users.length;
   // A connection opened for a cancel looks like a server's until its first bytes are written.
   if (servers > sizes && servers + cancels > 3 * sizes) {
     world.chronicle.violate(`${servers} server connections and ${cancels} cancels where ${sizes} servers are allowed`);
   }
   for (const database of scenario.databases) {
+    const allowed = database.poolSize + scenario.reserve;
+    let all = 0;
     for (const user of scenario.users) {
       const open = postgres.sessionsOf(database.name, user).filter((backend) => backend.end.peer?.inUse === true);
-      if (open.length > database.poolSize) {
-        world.chronicle.violate(`${open.length} servers of ${database.name}/${user}, whose pool size is ${database.poolSize}`);
-      }
+      all += open.length;
+      if (open.length > allowed) world.chronicle.violate(`${open.length} servers of ${database.name}/${user}, where ${allowed} are allowed`);
+    }
+    if (scenario.databaseMax > 0 && all > scenario.databaseMax) {
+      world.chronicle.violate(`${all} servers of ${database.name}, where max_db_connections is ${scenario.databaseMax}`);
     }
   }
 }

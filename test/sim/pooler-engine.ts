@@ -6,7 +6,7 @@ import { loadConfiguration } from "../../src/config/load.ts";
 import { Logger } from "../../src/log/logger.ts";
 import { Pooler } from "../../src/pooler/pooler.ts";
 import type { Console } from "../../src/session/console.ts";
-import type { EngineKind, EngineSetup, EngineUnderTest, EngineView } from "./engine-under-test.ts";
+import type { EngineKind, EngineSetup, EngineUnderTest, EngineView, SimCommand } from "./engine-under-test.ts";
 import { viewPooler } from "./pooler-view.ts";
 
 export const poolerKind: EngineKind = {
@@ -57,6 +57,25 @@ export class PoolerUnderTest implements EngineUnderTest {
 
   inspect(): EngineView {
     return viewPooler(this.pooler);
+  }
+
+  command(command: SimCommand, done: () => void): void {
+    const { operations } = this.pooler;
+    switch (command) {
+      case "RECONNECT":
+        operations.reconnect(null);
+        done();
+        return;
+      case "PAUSE":
+        operations.pause(done);
+        return;
+      case "SUSPEND":
+        operations.suspend(done, () => {});
+        return;
+      case "RESUME":
+        operations.resume();
+        done();
+    }
   }
 
   stop(): void {

@@ -93,6 +93,9 @@ export class RelayEngine implements EngineUnderTest {
     return null;
   }
 
+  /** A relay takes no commands. */
+  command(): void {}
+
   stop(): void {
     this.#listener?.close();
     for (const end of this.ends) end.connection?.destroy();

@@ -5,7 +5,7 @@
  *     must get its answers ─▶ all leave, the engine comes to rest ─▶ it is stopped, and nothing is left
  */
 import { Audit } from "./audit.ts";
-import type { EngineKind } from "./engine-under-test.ts";
+import type { EngineKind, EngineUnderTest, SimCommand } from "./engine-under-test.ts";
 import { checkGone, checkRest, checkStep, HELD_MAX_BYTES } from "./laws.ts";
 import type { LawContext } from "./laws.ts";
 import { Random } from "./random.ts";
@@ -111,6 +111,7 @@ class Run implements ClientHost {
     };
     const broken = () => world.chronicle.violations.length > 0;
     this.#planFaults();
+    this.#planCommands(engine);
     for (let i = 0; i < this.#scenario.clientsAtOnce; i++) this.#comeLater();
     await this.#untilGone(step, broken);
     this.#heal();
@@ -221,6 +222,18 @@ class Run implements ClientHost {
         everywhere("a connection breaks");
         this.#random.pick(ends).reset("ECONNRESET");
       });
+    }
+  }
+
+  #planCommands(engine: EngineUnderTest): void {
+    const world = this.#world;
+    const order = (command: SimCommand) => {
+      world.chronicle.say(() => `command ${command}`);
+      engine.command(command, () => world.chronicle.say(() => `${command} answered`));
+    };
+    for (const { atMs, forMs, command } of this.#scenario.commands) {
+      world.plan(atMs, () => order(command));
+      if (command !== "RECONNECT") world.plan(atMs + forMs, () => order("RESUME"));
     }
   }
 

@@ -6,7 +6,7 @@
  * other half servers die, logins fail and connections break, and only those may notice who had to do with it.
  */
 import type { Action, ClientTemper } from "./client-temper.ts";
-import type { EngineKind, SimDatabase, SimPoolMode } from "./engine-under-test.ts";
+import type { EngineKind, SimCommand, SimDatabase, SimPoolMode } from "./engine-under-test.ts";
 import type { Random } from "./random.ts";
 import type { BackendFate } from "./scripted-backend.ts";
 import type { ServerTemper } from "./scripted-postgres.ts";
@@ -27,6 +27,12 @@ export interface Scenario {
   /** Moments at which the server cannot be reached for a while, and at which a connection of the engine breaks. */
   readonly outages: readonly { readonly atMs: number; readonly forMs: number; readonly how: "refused" | "hanging" }[];
   readonly breaks: readonly number[];
+  /** What an operator commands, and after how long it is taken back. One at a time. */
+  readonly commands: readonly { readonly atMs: number; readonly forMs: number; readonly command: SimCommand }[];
+  /** Servers allowed beyond the pool size. */
+  readonly reserve: number;
+  /** Servers of one database, all users; 0 = no limit. */
+  readonly databaseMax: number;
   /** Time-outs of the configuration may close clients with these texts. */
   readonly allowedErrors: readonly string[];
 }
@@ -36,6 +42,8 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   // Much data, or windows so small that every message is held in parts; both together would take for ever.
   const large = random.chance(0.08);
   const tiny = !large && random.chance(0.3);
+  // Who does not keep up: the client that reads, or the server that is written to.
+  const slowServer = large && random.chance(0.5);
   const users = random.chance(0.3) ? ["alice", "bob"] : ["alice"];
   const modes: readonly SimPoolMode[] = kind.pools
     ? ["transaction", "transaction", "transaction", "session", "statement"]
@@ -50,7 +58,9 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const fates: readonly BackendFate["how"][] = kind.judgesMessages
     ? ["fatal", "crash", "reset", "nonsense"]
     : ["fatal", "crash", "reset"];
-  const waits = kind.pools && random.chance(0.15);
+  const timeouts = kind.pools ? drawTimeouts(random) : new Map<string, readonly string[]>();
+  const reserve = kind.pools && random.chance(0.2) ? 1 : 0;
+  const databaseMax = kind.pools && random.chance(0.25) ? random.between(1, 4) : 0;
   const clientsTotal = random.between(1, large ? 4 : 14);
   return {
     calm,
@@ -64,8 +74,8 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
     },
     turnMaxMs: random.pick([0, 0.5, 2]),
     server: {
-      thinkingChance: random.pick([0, 0.2, 0.8]),
-      thinkingMaxMs: random.pick([1, 10]),
+      thinkingChance: slowServer ? 0.8 : random.pick([0, 0.2, 0.8]),
+      thinkingMaxMs: slowServer ? 10 : random.pick([1, 10]),
       noiseChance: random.pick([0, 0, 0.01, 0.1]),
       deathChance: calm ? 0 : random.pick([0, 0.2, 0.7]),
       fates,
@@ -73,12 +83,17 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
         ? { welcome: 9, slow: 1 }
         : { welcome: 12, slow: 2, refused: 1, dropped: 1, hanging: kind.pools ? 0.5 : 0 },
     },
-    clients: drawClients(random, kind, blocks, large),
+    clients: drawClients(random, kind, blocks, large, slowServer),
     databases,
     users,
     settings: {
       ...(calm ? {} : { server_login_retry: "0.5", server_connect_timeout: "2" }),
-      ...(waits ? { query_wait_timeout: "1" } : {}),
+      ...Object.fromEntries([...timeouts.keys()].map((name) => [name, "1"])),
+      ...(reserve > 0 ? { reserve_pool_size: String(reserve), reserve_pool_timeout: "0.2" } : {}),
+      ...(databaseMax > 0 ? { max_db_connections: String(databaseMax) } : {}),
+      ...(random.chance(0.2) ? { min_pool_size: "1" } : {}),
+      ...(random.chance(0.2) ? { server_round_robin: "1" } : {}),
+      ...(random.chance(0.15) ? { server_reset_query_always: "1" } : {}),
       ...(random.chance(0.2) ? { server_lifetime: "1" } : {}),
       ...(random.chance(0.2) ? { server_idle_timeout: "1" } : {}),
       ...(random.chance(0.2) ? { server_check_delay: "0" } : {}),
@@ -97,11 +112,39 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
             },
           ],
     breaks: calm ? [] : Array.from({ length: random.below(3) }, () => random.skewed(1, 800)),
-    allowedErrors: waits ? ["query_wait_timeout"] : [],
+    commands: drawCommands(random, kind),
+    reserve,
+    databaseMax,
+    allowedErrors: [...timeouts.values()].flat(),
   };
 }
 
-function drawClients(random: Random, kind: EngineKind, blocks: boolean, large: boolean): ClientTemper {
+/** Time-outs that are set so low that they strike, and the texts they close clients with. */
+function drawTimeouts(random: Random): Map<string, readonly string[]> {
+  const all: readonly (readonly [string, readonly string[]])[] = [
+    ["query_wait_timeout", ["query_wait_timeout"]],
+    ["query_timeout", ["query timeout", "query_timeout"]],
+    ["idle_transaction_timeout", ["idle transaction timeout"]],
+    ["transaction_timeout", ["transaction timeout"]],
+    ["client_idle_timeout", ["client_idle_timeout"]],
+  ];
+  return new Map(all.filter(() => random.chance(0.06)));
+}
+
+function drawCommands(random: Random, kind: EngineKind): Scenario["commands"] {
+  if (!kind.pools || random.chance(0.75)) return [];
+  const command = random.pick(["RECONNECT", "RECONNECT", "PAUSE", "SUSPEND"] as const);
+  const count = command === "RECONNECT" ? random.between(1, 4) : 1;
+  return Array.from({ length: count }, () => ({ atMs: random.skewed(1, 1500), forMs: random.skewed(1, 2000), command }));
+}
+
+function drawClients(
+  random: Random,
+  kind: EngineKind,
+  blocks: boolean,
+  large: boolean,
+  slowServer: boolean,
+): ClientTemper {
   const weight = () => random.pick([0, 1, 1, 3]);
   const actions: Record<Action, number> = {
     simple: 1 + weight(),
@@ -111,13 +154,13 @@ function drawClients(random: Random, kind: EngineKind, blocks: boolean, large: b
     pipeline: weight(),
     flush: weight(),
     block: blocks ? weight() : 0,
-    copyIn: large ? 2 : weight(),
+    copyIn: slowServer ? 12 : weight(),
     copyOut: weight(),
     functionCall: weight() / 3,
     setting: weight() / 2,
     discard: weight() / 3,
     cancel: weight() / 2,
-    slowRead: large ? 3 : weight() / 2,
+    slowRead: large && !slowServer ? 4 : weight() / 2,
     think: weight(),
   };
   // Half of the runs have a theme: something that is done again and again meets itself in all ways.
