@@ -10,3 +10,15 @@ export function agreesWithModel(made: PipelineClass, syncInCopy: boolean, numRun
     { numRuns },
   );
 }
+
+/** Whether they differ on one of `numRuns` scripts of either kind. Looks for no short one. */
+export function differsFromModel(made: PipelineClass, numRuns: number): boolean {
+  const batch = 250;
+  for (let run = 0; run < numRuns; run += batch) {
+    const property = fc.property(randomRuns((run / batch) % 2 === 0), ({ script, schedule }) =>
+      compareWithModel(made, script, schedule),
+    );
+    if (fc.check(property, { numRuns: batch, endOnFailure: true }).failed) return true;
+  }
+  return false;
+}

@@ -67,7 +67,7 @@ export function answerBytes({ type, to, tag }: ModelAnswer, serial: number): Buf
   if (type === "Z") return framed(type, Buffer.from("I"));
   if (tag !== undefined) return framed(type, Buffer.from(`${tag}\0`));
   const name = `${type}${to}.${serial}\0`;
-  const long = "TDdE".includes(type) && serial % 7 === 3;
+  const long = "TDdE".includes(type) && serial % 4 === 3;
   return "123nsIc".includes(type)
     ? framed(type, Buffer.alloc(0))
     : framed(type, Buffer.from(long ? name.padEnd(20_000, "x") : name));

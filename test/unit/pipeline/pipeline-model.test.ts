@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { Pipeline } from "../../../src/pipeline/pipeline.ts";
 import { agreesWithModel } from "./model-agreement.ts";
 
-const RUNS = 3000;
+const RUNS = 1500;
 
 test("answers, what is undone and emptiness are those of the model, however answers are cut", () => {
   expect(() => agreesWithModel(Pipeline, false, RUNS)).not.toThrow();
