@@ -68,7 +68,7 @@ const ways = [
     head: "12",
   },
 ];
-const cases = modes.flatMap((mode) => ways.map((way) => ({ mode, ...way })));
+const cases = modes.flatMap((mode) => ways.map(({ way, ask, end, head }) => ({ mode, way, ask, end, head })));
 
 /**
  * Whether the client is in step, and its only server serves others as soon as the client leaves (or at once): the rows
