@@ -14,6 +14,8 @@ export interface EmbeddedPostgresOptions {
   /** Roles with LOGIN; `encryption` says how PostgreSQL stores the password, none leaves the role without one. */
   readonly roles?: readonly EmbeddedRole[];
   readonly databases?: readonly string[];
+  /** Where the cluster's folder is made. Default: the machine's temporary folder. */
+  readonly parentFolder?: string;
   /** Default: the packaged ones. */
   readonly binaries?: PostgresBinaries;
   /** Keep the template for the next start, in node_modules/.cache. Default true. */

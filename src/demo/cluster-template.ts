@@ -14,7 +14,8 @@ import type { PostgresBinaries } from "./postgres-binaries.ts";
 import type { UnprivilegedUser } from "./unprivileged-user.ts";
 
 const run = promisify(execFile);
-const cacheFolder = join(
+/** Templates stand here, and for a moment drafts of them, `cluster-….PID.TIME`. */
+export const cacheFolder = join(
   dirname(dirname(dirname(fileURLToPath(import.meta.url)))),
   "node_modules",
   ".cache",

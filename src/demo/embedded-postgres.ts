@@ -79,7 +79,7 @@ export class EmbeddedPostgres {
   /** Makes a cluster and starts it. Rejects with the end of PostgreSQL's log when it does not come up. */
   static async start(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
     const user = unprivilegedUser();
-    const folder = makeTemporaryFolder("pgc-pg-", user);
+    const folder = makeTemporaryFolder("pgc-pg-", user, options.parentFolder);
     try {
       const binaries = reachableBinaries(options.binaries ?? (await findPostgresBinaries()), user, folder);
       await copyCluster(binaries, join(folder, "data"), user, options.keepTemplate ?? true);

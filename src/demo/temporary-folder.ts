@@ -9,9 +9,12 @@ import { isReachable, type UnprivilegedUser } from "./unprivileged-user.ts";
 
 const baseBytesMax = 60;
 
-/** Makes the folder and returns its path. `user` is who will own it; null: we ourselves. The caller removes it. */
-export function makeTemporaryFolder(prefix: string, user: UnprivilegedUser | null): string {
-  let base = tmpdir();
+/**
+ * Makes the folder and returns its path. `user` is who will own it; null: we ourselves. The caller removes it.
+ * `parent`: where it is made if that is short enough and within the user's reach; default the machine's.
+ */
+export function makeTemporaryFolder(prefix: string, user: UnprivilegedUser | null, parent = tmpdir()): string {
+  let base = parent;
   if (Buffer.byteLength(base) > baseBytesMax || !isReachable(base, user)) base = "/tmp";
   const folder = mkdtempSync(join(base, prefix));
   if (user !== null) chownSync(folder, user.uid, user.gid);
