@@ -12,7 +12,7 @@ export interface BrokenEngine {
   /** The engine without the fault: what breaks laws with it too does not count. */
   readonly intact: EngineKind;
   /** Puts the fault in; what it returns takes it out again. */
-  breakIt(): () => void;
+  readonly breakIt: () => () => void;
 }
 
 /** The first law broken because of the fault, with its seed; null when the fault went unnoticed. */

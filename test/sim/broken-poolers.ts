@@ -8,22 +8,29 @@ import type { EntryOwner } from "../../src/pipeline/pipeline.ts";
 import { KIND_MASK, PUT_IN, Step, SWALLOW } from "../../src/pipeline/step.ts";
 import { BudgetSlots } from "../../src/pool/budget-slots.ts";
 import { WaitQueue } from "../../src/pool/wait-queue.ts";
+import { Operations } from "../../src/pooler/operations.ts";
 import { Client } from "../../src/session/client.ts";
 import { Server } from "../../src/session/server.ts";
 import { ServerPool } from "../../src/session/server-pool.ts";
 import { ServerStatements } from "../../src/state/prepared-statement.ts";
 import { TrackedParameters } from "../../src/state/tracked-parameters.ts";
 import type { BrokenEngine } from "./broken-engine.ts";
-import { poolerKind } from "./pooler-engine.ts";
+import type { EngineSetup } from "./engine-under-test.ts";
+import { poolerKind, startPooler } from "./pooler-engine.ts";
 
 const IDLE = 0x49;
 const SYNC = Buffer.from([0x53, 0, 0, 0, 4]);
 
-
+/* oxlint-disable typescript/no-explicit-any -- methods of many classes: what they take is their own business */
 /** Puts `call` in the place of a method; returns what puts the method back. */
-function replace(owner: object, name: string, call: (self: any, original: (...args: any[]) => any, args: any[]) => unknown): () => void {
+function replace(
+  owner: object,
+  name: string,
+  call: (self: any, original: (...args: any[]) => any, args: any[]) => unknown,
+): () => void {
   const before = Object.getOwnPropertyDescriptor(owner, name);
-  if (before === undefined || typeof before.value !== "function") throw new Error(`there is no method ${name} to break`);
+  if (before === undefined || typeof before.value !== "function")
+    throw new Error(`there is no method ${name} to break`);
   const original = before.value as (...args: unknown[]) => unknown;
   Object.defineProperty(owner, name, {
     ...before,
@@ -34,6 +41,8 @@ function replace(owner: object, name: string, call: (self: any, original: (...ar
   return () => Object.defineProperty(owner, name, before);
 }
 
+/* oxlint-enable typescript/no-explicit-any */
+
 /** True at each n-th call. */
 function each(nth: number): () => boolean {
   let calls = 0;
@@ -43,7 +52,7 @@ function each(nth: number): () => boolean {
 interface Fault {
   readonly fault: string;
   readonly seedsMax: number;
-  breakIt(): () => void;
+  readonly breakIt: () => () => void;
 }
 
 const faults: readonly Fault[] = [
@@ -101,7 +110,8 @@ const faults: readonly Fault[] = [
   {
     fault: "the answer to an injected message is forwarded",
     seedsMax: 50,
-    breakIt: () => replace(Pipeline.prototype, "push", (_self, push, [step, owner, ref]) => push(step & ~SWALLOW, owner, ref)),
+    breakIt: () =>
+      replace(Pipeline.prototype, "push", (_self, push, [step, owner, ref]) => push(step & ~SWALLOW, owner, ref)),
   },
   {
     fault: "a Sync is swallowed",
@@ -119,7 +129,9 @@ const faults: readonly Fault[] = [
     seedsMax: 10,
     breakIt: () => {
       const now = each(40);
-      return replace(Outbox.prototype, "add", (_self, add, [memory, start, end]) => add(memory, start, now() ? end - 1 : end));
+      return replace(Outbox.prototype, "add", (_self, add, [memory, start, end]) =>
+        add(memory, start, now() ? end - 1 : end),
+      );
     },
   },
   {
@@ -201,8 +213,8 @@ const faults: readonly Fault[] = [
     fault: "a statement is thought to be on a server that does not have it",
     seedsMax: 50,
     breakIt: () =>
-      replace(ServerStatements.prototype, "use", (self, use, [statement]) => {
-        if (!use(statement)) self.add(statement);
+      replace(ServerStatements.prototype, "use", (self, use, [statement, unit]) => {
+        if (!use(statement, unit)) self.add(statement, unit).confirmed = true;
         return true;
       }),
   },
@@ -211,9 +223,10 @@ const faults: readonly Fault[] = [
     seedsMax: 100,
     breakIt: () => {
       const now = each(5);
-      return replace(ServerStatements.prototype, "use", (self, use, [statement]) => {
-        if (now()) self.delete(statement);
-        return use(statement);
+      return replace(ServerStatements.prototype, "use", (self, use, [statement, unit]) => {
+        const presence = self.presenceOf(statement);
+        if (presence !== null && now()) self.delete(statement, presence);
+        return use(statement, unit);
       });
     },
   },
@@ -239,7 +252,8 @@ const faults: readonly Fault[] = [
   {
     fault: "a client that does not read is not waited for",
     seedsMax: 300,
-    breakIt: () => replace(Client.prototype, "answer", (self, _answer, [memory, start, end]) => self.outbox.add(memory, start, end)),
+    breakIt: () =>
+      replace(Client.prototype, "answer", (self, _answer, [memory, start, end]) => self.outbox.add(memory, start, end)),
   },
   {
     fault: "Syncs inside a COPY are counted",
@@ -249,6 +263,11 @@ const faults: readonly Fault[] = [
         push(step, owner, ref);
         if (self.inCopy && (step & KIND_MASK) === Step.sync) push(Step.query, owner, ref);
       }),
+  },
+  {
+    fault: "PAUSE is answered and servers are handed out all the same",
+    seedsMax: 600,
+    breakIt: () => replace(Operations.prototype, "pause", (_self, _pause, [done]) => done()),
   },
   {
     fault: "a client that has gone is still listed",
@@ -262,10 +281,38 @@ const faults: readonly Fault[] = [
   },
 ];
 
-export const brokenPoolers: readonly BrokenEngine[] = faults.map(({ fault, seedsMax, breakIt }) => ({
-  fault,
-  seedsMax,
-  breakIt,
-  kind: poolerKind,
-  intact: poolerKind,
-}));
+/** Faults of a pooler that misreads its configuration. */
+const misreadings: readonly { fault: string; seedsMax: number; misread: (setup: EngineSetup) => EngineSetup }[] = [
+  {
+    fault: "a pool is larger than its size by one",
+    seedsMax: 50,
+    misread: (setup) => ({
+      ...setup,
+      databases: setup.databases.map((database) => ({ ...database, poolSize: database.poolSize + 1 })),
+    }),
+  },
+  {
+    fault: "servers of session pools are given back after each transaction",
+    seedsMax: 100,
+    misread: (setup) => ({
+      ...setup,
+      databases: setup.databases.map((database) => ({ ...database, poolMode: "transaction" as const })),
+    }),
+  },
+  {
+    fault: "max_db_connections is not heeded",
+    seedsMax: 300,
+    misread: (setup) => ({ ...setup, settings: { ...setup.settings, max_db_connections: "0" } }),
+  },
+];
+
+export const brokenPoolers: readonly BrokenEngine[] = [
+  ...faults.map(({ fault, seedsMax, breakIt }) => ({ fault, seedsMax, breakIt, kind: poolerKind, intact: poolerKind })),
+  ...misreadings.map(({ fault, seedsMax, misread }) => ({
+    fault,
+    seedsMax,
+    breakIt: () => () => {},
+    kind: { ...poolerKind, start: (setup: EngineSetup) => startPooler(misread(setup)) },
+    intact: poolerKind,
+  })),
+];

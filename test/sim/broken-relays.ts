@@ -4,15 +4,15 @@
 import { Buffer } from "node:buffer";
 import type { Connection, ConnectionEvents } from "../../src/net/transport.ts";
 import type { BrokenEngine } from "./broken-engine.ts";
-import { RelayEnd, RelayEngine, relayKind } from "./relay-engine.ts";
-
+import type { RelayEnd } from "./relay-engine.ts";
+import { RelayEngine, relayKind } from "./relay-engine.ts";
 
 /** Puts a fault into a relay that has just been made; its ends go through `touch` when they are paired. */
 interface Fault {
   readonly fault: string;
   readonly seedsMax: number;
   /** `near` faces the client, `far` the server. */
-  touch(near: RelayEnd, far: RelayEnd, relay: RelayEngine): void;
+  readonly touch: (near: RelayEnd, far: RelayEnd, relay: RelayEngine) => void;
 }
 
 const CANCEL_REQUEST = Buffer.from([0, 0, 0, 16, 4, 210, 22, 46]);
@@ -36,9 +36,8 @@ const faults: readonly Fault[] = [
       const pass = far.pass.bind(far);
       let chunks = 0;
       far.pass = (bytes) => {
-        const others = [...relay.ends].filter((end) => end !== near && end !== far && facing.has(end) && !end.closed);
-        const other = others[0];
-        if (++chunks > 3 && other?.other != null && bytes.length > 20) other.other.pass(bytes);
+        const other = [...relay.ends].find((end) => end !== near && end !== far && facing.has(end) && !end.closed);
+        if (++chunks > 3 && other !== undefined && other.other !== null && bytes.length > 20) other.other.pass(bytes);
         else pass(bytes);
       };
       facing.add(near);
@@ -48,7 +47,9 @@ const faults: readonly Fault[] = [
     fault: "a Sync is swallowed",
     seedsMax: 20,
     touch: (near) =>
-      everyTime(near, 4, (bytes) => (Buffer.from(bytes.subarray(-5)).equals(SYNC) ? bytes.subarray(0, bytes.length - 5) : bytes)),
+      everyTime(near, 4, (bytes) =>
+        Buffer.from(bytes.subarray(-5)).equals(SYNC) ? bytes.subarray(0, bytes.length - 5) : bytes,
+      ),
   },
   {
     fault: "two chunks change places",
@@ -148,7 +149,9 @@ const faults: readonly Fault[] = [
 const facing = new WeakSet<RelayEnd>();
 
 export const brokenRelays: readonly BrokenEngine[] = [
-  ...faults.map(({ fault, seedsMax, touch }) => broken(fault, seedsMax, (setup) => touched(new RelayEngine(setup), touch))),
+  ...faults.map(({ fault, seedsMax, touch }) =>
+    broken(fault, seedsMax, (setup) => touched(new RelayEngine(setup), touch)),
+  ),
   broken("a cancel is sent with the key of another client", 150, (setup) => {
     const keys: Buffer[] = [];
     return touched(new RelayEngine(setup), (near, far) => {

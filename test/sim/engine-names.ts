@@ -7,6 +7,7 @@ const KINDS: readonly EngineKind[] = [poolerKind, relayKind];
 
 export function engineNamed(name: string): EngineKind {
   const kind = KINDS.find((known) => known.name === name);
-  if (kind === undefined) throw new Error(`no engine is called ${name}; there are ${KINDS.map((known) => known.name).join(", ")}`);
+  if (kind === undefined)
+    throw new Error(`no engine is called ${name}; there are ${KINDS.map((known) => known.name).join(", ")}`);
   return kind;
 }

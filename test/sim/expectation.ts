@@ -57,7 +57,8 @@ export class Expectation {
     for (;;) {
       const expected = this.#peek();
       if (this.#over) return `got ${describe(actual)} after the session's end`;
-      if (expected === READ || expected === FLUSH || expected === null) return `got ${describe(actual)} where nothing was expected`;
+      if (expected === READ || expected === FLUSH || expected === null)
+        return `got ${describe(actual)} where nothing was expected`;
       if (typeof expected === "number") {
         this.#pending = null;
         this.#step(this.#isCancel(actual) && this.#cancelMayHit(this.#current?.sentAtMs ?? 0));

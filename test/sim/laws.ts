@@ -89,11 +89,22 @@ function checkConnections({ world, kind, scenario, serverPort, postgres }: LawCo
     for (const user of scenario.users) {
       const open = postgres.sessionsOf(database.name, user).filter((backend) => backend.end.peer?.inUse === true);
       all += open.length;
-      if (open.length > allowed) world.chronicle.violate(`${open.length} servers of ${database.name}/${user}, where ${allowed} are allowed`);
+      if (open.length > allowed)
+        world.chronicle.violate(`${open.length} servers of ${database.name}/${user}, where ${allowed} are allowed`);
     }
     if (scenario.databaseMax > 0 && all > scenario.databaseMax) {
-      world.chronicle.violate(`${all} servers of ${database.name}, where max_db_connections is ${scenario.databaseMax}`);
+      world.chronicle.violate(
+        `${all} servers of ${database.name}, where max_db_connections is ${scenario.databaseMax}`,
+      );
     }
+  }
+}
+
+/** Checked between the answer to PAUSE and RESUME: nobody has a server. */
+export function checkPaused({ engine, world }: LawContext): void {
+  for (const pool of engine.inspect()?.pools ?? []) {
+    if (pool.holders.size > 0)
+      world.chronicle.violate(`pool ${pool.database}/${pool.user} serves clients although it is paused`);
   }
 }
 
@@ -102,7 +113,8 @@ export function checkRest(context: LawContext): void {
   const { world, postgres, engine, serverPort, kind } = context;
   for (const end of world.network.inUse("engine")) {
     if (end.remote.port === serverPort) {
-      if (!kind.pools) world.chronicle.violate(`connection ${end.id} to the server has lost its client and is still open`);
+      if (!kind.pools)
+        world.chronicle.violate(`connection ${end.id} to the server has lost its client and is still open`);
     } else {
       world.chronicle.violate(`connection ${end.id} of a client that has gone is still open in the engine`);
     }
@@ -110,7 +122,9 @@ export function checkRest(context: LawContext): void {
   for (const backend of postgres.backends) {
     if (backend.session === null || backend.end.peer?.inUse !== true) continue;
     if (!backend.isResting) {
-      world.chronicle.violate(`backend ${backend.id} is not at rest although all clients are gone (status ${backend.session.status})`);
+      world.chronicle.violate(
+        `backend ${backend.id} is not at rest although all clients are gone (status ${backend.session.status})`,
+      );
     }
   }
   const view = engine.inspect();
@@ -118,14 +132,16 @@ export function checkRest(context: LawContext): void {
   if (view.heldBytes > 0) world.chronicle.violate(`the engine holds ${view.heldBytes} bytes for nobody`);
   for (const pool of view.pools) {
     for (const [state, count] of Object.entries(pool.clients)) {
-      if (count > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} counts ${count} clients as ${state} and has none`);
+      if (count > 0)
+        world.chronicle.violate(`pool ${pool.database}/${pool.user} counts ${count} clients as ${state} and has none`);
     }
     if (pool.waiters.length > 0) {
       world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${pool.waiters.length} waiters and no client`);
     }
     for (const state of ["active", "tested", "new", "being_canceled"]) {
       const count = pool.servers[state] ?? 0;
-      if (count > 0) world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${count} servers ${state} and no client`);
+      if (count > 0)
+        world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${count} servers ${state} and no client`);
     }
   }
 }

@@ -49,7 +49,10 @@ if (values.seed !== undefined) {
     if (!values.keepGoing) break;
   }
   const seconds = (performance.now() - started) / 1000;
-  console.log(`${count} seeds, ${failed} failed, ${statements} statements, ${turns} turns, ${hits} cancels hit, ${seconds.toFixed(1)} s`);
-  for (const [outcome, times] of [...outcomes].sort((a, b) => b[1] - a[1])) console.log(`${String(times).padStart(8)} ${outcome}`);
+  console.log(
+    `${count} seeds, ${failed} failed, ${statements} statements, ${turns} turns, ${hits} cancels hit, ${seconds.toFixed(1)} s`,
+  );
+  for (const [outcome, times] of [...outcomes].sort((a, b) => b[1] - a[1]))
+    console.log(`${String(times).padStart(8)} ${outcome}`);
   process.exitCode = failed > 0 ? 1 : 0;
 }

@@ -30,7 +30,7 @@ export async function startPooler(setup: EngineSetup): Promise<PoolerUnderTest> 
   if (!loaded.ok) throw new Error(loaded.errors.map((error) => error.message).join("; "));
   const log = new Logger({
     pid: 1,
-    wallTime: setup.world.clock.wallTime,
+    wallTime: () => setup.world.clock.wallTime(),
     sinks: [{ write: (_line, level, message) => setup.log(`${level} ${message}`) }],
     verbose: 1,
   });

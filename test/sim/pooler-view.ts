@@ -36,8 +36,10 @@ function viewPool(pool: ServerPool): PoolView {
       walked++;
       const { client } = server;
       const linked = state === ServerState.active;
-      if (linked !== (client !== null)) problems.push(`server ${server.id} is ${state} ${client === null ? "without" : "with"} a client`);
-      if (client !== null && client.server !== server) problems.push(`server ${server.id} has client ${client.id}, which holds another`);
+      if (linked !== (client !== null))
+        problems.push(`server ${server.id} is ${state} ${client === null ? "without" : "with"} a client`);
+      if (client !== null && client.server !== server)
+        problems.push(`server ${server.id} has client ${client.id}, which holds another`);
       if ((state === ServerState.idle || state === ServerState.used) && !server.pipeline.isEmpty) {
         problems.push(`server ${server.id} is ${state} with unanswered entries`);
       }

@@ -73,7 +73,10 @@ export class Random {
   skewed(low: number, high: number): number {
     const from = Math.log(low + 1);
     const to = Math.log(high + 1);
-    return Math.min(high, Math.max(low, Math.floor(Math.exp(from + this.fraction() * (to - from)) - 1 + this.fraction())));
+    return Math.min(
+      high,
+      Math.max(low, Math.floor(Math.exp(from + this.fraction() * (to - from)) - 1 + this.fraction())),
+    );
   }
 
   bytes(length: number): Uint8Array {

@@ -72,7 +72,9 @@ export class RelayEngine implements EngineUnderTest {
   }
 
   async start(): Promise<void> {
-    this.#listener = await this.setup.world.transport.listen(this.setup.listenAt, {}, (connection) => this.accept(connection));
+    this.#listener = await this.setup.world.transport.listen(this.setup.listenAt, {}, (connection) =>
+      this.accept(connection),
+    );
   }
 
   accept(connection: Connection): ConnectionEvents {

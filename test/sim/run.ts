@@ -6,7 +6,7 @@
  */
 import { Audit } from "./audit.ts";
 import type { EngineKind, EngineUnderTest, SimCommand } from "./engine-under-test.ts";
-import { checkGone, checkRest, checkStep, HELD_MAX_BYTES } from "./laws.ts";
+import { checkGone, checkPaused, checkRest, checkStep, HELD_MAX_BYTES } from "./laws.ts";
 import type { LawContext } from "./laws.ts";
 import { Random } from "./random.ts";
 import { drawScenario } from "./scenario.ts";
@@ -60,9 +60,13 @@ class Run implements ClientHost {
   readonly #audit: Audit;
   readonly #postgres: ScriptedPostgres;
   readonly #clients = new Set<SimClient>();
+  /** PAUSE was answered, and RESUME has not come. */
+  #paused = false;
   #nextClient = 1;
   /** Clients that have been planned, here already or on their way. */
   #expected = 0;
+  /** Why the engine says it closed a client, by the client's address. */
+  readonly #closeReasons = new Map<string, string>();
   #left: number;
   /** How often the clients of the last check may come again. */
   #retries = 8;
@@ -77,7 +81,11 @@ class Run implements ClientHost {
     this.#random = random.fork();
     const modes = new Map(this.#scenario.databases.map((database) => [database.name, database.poolMode]));
     const { chronicle } = this.#world;
-    this.#audit = new Audit(chronicle, () => this.#world.nowMs, (database) => modes.get(database) === "session");
+    this.#audit = new Audit(
+      chronicle,
+      () => this.#world.nowMs,
+      (database) => modes.get(database) === "session",
+    );
     this.#postgres = new ScriptedPostgres(this.#world, this.#scenario.server, this.#audit);
     this.#left = this.#scenario.clientsTotal;
   }
@@ -94,7 +102,7 @@ class Run implements ClientHost {
         databases: this.#scenario.databases,
         users: this.#scenario.users,
         settings: this.#scenario.settings,
-        log: (line) => world.chronicle.say(() => `log: ${line}`),
+        log: (line) => this.#log(line),
       }),
     );
     const context: LawContext = {
@@ -108,6 +116,7 @@ class Run implements ClientHost {
     };
     const step = () => {
       checkStep(context);
+      if (this.#paused) checkPaused(context);
     };
     const broken = () => world.chronicle.violations.length > 0;
     this.#planFaults();
@@ -140,10 +149,18 @@ class Run implements ClientHost {
   }
 
   excuses(client: SimClient, sinceMs: number, text: string | null): boolean {
-    if (text !== null && this.#scenario.allowedErrors.some((allowed) => text.includes(allowed))) return true;
+    // Who had half a message, or did not read, may not get the error; the log has the reason.
+    const reason = text ?? this.#closeReasons.get(client.source) ?? null;
+    if (reason !== null && this.#scenario.allowedErrors.some((allowed) => reason.includes(allowed))) return true;
     // The failure of the last login is told to the first who comes after it, however late.
     if (text?.startsWith(LOGIN_FAILING) === true && this.#audit.faultSince(client.database, 0)) return true;
     return this.#audit.faultSince(client.database, sinceMs - FAULT_ECHO_MS);
+  }
+
+  #log(line: string): void {
+    this.#world.chronicle.say(() => `log: ${line}`);
+    const closing = / C-\w+: [^@]*@(\S+) closing because: (.*) \(age=/.exec(line);
+    if (closing !== null) this.#closeReasons.set(closing[1] ?? "", closing[2] ?? "");
   }
 
   finished(client: SimClient): void {
@@ -156,7 +173,9 @@ class Run implements ClientHost {
       this.#expected++;
       this.#world.plan(1000, () => this.#come(true, database, order.parameters.get("user") ?? ""));
     } else if (client.order.checking && outcome !== "done") {
-      this.#world.chronicle.violate(`${client.name}, which came after all faults were over, was not served: ${outcome}`);
+      this.#world.chronicle.violate(
+        `${client.name}, which came after all faults were over, was not served: ${outcome}`,
+      );
     }
     if (this.#left > 0) this.#comeLater();
   }
@@ -194,7 +213,8 @@ class Run implements ClientHost {
 
   async #untilGone(step: () => void, broken: () => boolean): Promise<void> {
     const world = this.#world;
-    const done = () => broken() || (this.#clients.size === 0 && this.#left === 0 && this.#expected === this.#nextClient - 1);
+    const done = () =>
+      broken() || (this.#clients.size === 0 && this.#left === 0 && this.#expected === this.#nextClient - 1);
     if (await world.runUntil(done, RUN_LIMIT_MS, step)) return;
     for (const client of this.#clients) world.chronicle.violate(`stuck: ${client.state}`);
   }
@@ -229,7 +249,11 @@ class Run implements ClientHost {
     const world = this.#world;
     const order = (command: SimCommand) => {
       world.chronicle.say(() => `command ${command}`);
-      engine.command(command, () => world.chronicle.say(() => `${command} answered`));
+      if (command === "RESUME") this.#paused = false;
+      engine.command(command, () => {
+        world.chronicle.say(() => `${command} answered`);
+        if (command === "PAUSE") this.#paused = true;
+      });
     };
     for (const { atMs, forMs, command } of this.#scenario.commands) {
       world.plan(atMs, () => order(command));
@@ -253,7 +277,8 @@ class Run implements ClientHost {
 
   #checkHeld(): void {
     const { heldPeakBytes } = this.#world.network;
-    if (heldPeakBytes > HELD_MAX_BYTES) this.#world.chronicle.violate(`${heldPeakBytes} bytes were held for one connection`);
+    if (heldPeakBytes > HELD_MAX_BYTES)
+      this.#world.chronicle.violate(`${heldPeakBytes} bytes were held for one connection`);
   }
 
   #report(): RunReport {

@@ -83,7 +83,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
         ? { welcome: 9, slow: 1 }
         : { welcome: 12, slow: 2, refused: 1, dropped: 1, hanging: kind.pools ? 0.5 : 0 },
     },
-    clients: drawClients(random, kind, blocks, large, slowServer),
+    clients: drawClients(random, kind, blocks, large, slowServer, timeouts.size > 0),
     databases,
     users,
     settings: {
@@ -135,7 +135,11 @@ function drawCommands(random: Random, kind: EngineKind): Scenario["commands"] {
   if (!kind.pools || random.chance(0.75)) return [];
   const command = random.pick(["RECONNECT", "RECONNECT", "PAUSE", "SUSPEND"] as const);
   const count = command === "RECONNECT" ? random.between(1, 4) : 1;
-  return Array.from({ length: count }, () => ({ atMs: random.skewed(1, 1500), forMs: random.skewed(1, 2000), command }));
+  return Array.from({ length: count }, () => ({
+    atMs: random.skewed(1, 1500),
+    forMs: random.skewed(1, 2000),
+    command,
+  }));
 }
 
 function drawClients(
@@ -144,6 +148,7 @@ function drawClients(
   blocks: boolean,
   large: boolean,
   slowServer: boolean,
+  timeouts: boolean,
 ): ClientTemper {
   const weight = () => random.pick([0, 1, 1, 3]);
   const actions: Record<Action, number> = {
@@ -164,7 +169,16 @@ function drawClients(
     think: weight(),
   };
   // Half of the runs have a theme: something that is done again and again meets itself in all ways.
-  const theme = random.pick(["prepared", "prepared", "cancel", "copyIn", "flush", "pipeline", "portal", "setting"] as const);
+  const theme = random.pick([
+    "prepared",
+    "prepared",
+    "cancel",
+    "copyIn",
+    "flush",
+    "pipeline",
+    "portal",
+    "setting",
+  ] as const);
   if (random.chance(0.5)) actions[theme] += 12;
   return {
     actionsMax: large ? 4 : random.pick([3, 8, 15]),
@@ -178,7 +192,7 @@ function drawClients(
     },
     failChance: random.pick([0, 0.05, 0.3]),
     noticeChance: random.pick([0, 0.2]),
-    thinkMaxMs: large ? 300 : random.pick([1, 30, 300]),
+    thinkMaxMs: timeouts ? 2500 : large ? 300 : random.pick([1, 30, 300]),
     rowsMax: large ? 300 : random.pick([3, 20, 40]),
     rowBytesMax: large ? 16_000 : random.pick([20, 100, 2000]),
     pauseMaxMs: random.pick([2, 30, 200]),

@@ -158,7 +158,9 @@ export class ScriptedBackend implements ConnectionEvents, AuditedBackend {
         this.end.reset("ECONNRESET");
         break;
       case "nonsense":
-        this.end.write(random.chance(0.5) ? Buffer.from("?\0\0\0\x02garbage") : Buffer.from("\x01\x7f\xff\xff\xff garbage"));
+        this.end.write(
+          random.chance(0.5) ? Buffer.from("?\0\0\0\x02garbage") : Buffer.from("\x01\x7f\xff\xff\xff garbage"),
+        );
         // It hangs afterwards: whoever reads nonsense has to close by itself.
         break;
     }

@@ -97,7 +97,9 @@ export class ScriptedPostgres implements BackendHost {
     const backend = this.#byKey.get(key.toString("hex"));
     if (backend?.session?.isRunning === true) this.cancelsHit++;
     else this.cancelsMissed++;
-    this.#world.chronicle.say(() => `cancel for backend ${backend?.id ?? "?"}, running ${backend?.session?.running ?? "nothing"}`);
+    this.#world.chronicle.say(
+      () => `cancel for backend ${backend?.id ?? "?"}, running ${backend?.session?.running ?? "nothing"}`,
+    );
     backend?.cancel();
   }
 

@@ -92,15 +92,20 @@ export class ScriptedSession {
   *#answer({ type, body }: Message): Steps {
     switch (type) {
       case "Q":
-        return yield* this.#query(new BodyReader(body).text());
+        yield* this.#query(new BodyReader(body).text());
+        return;
       case "P":
-        return yield* this.#parse(new BodyReader(body));
+        yield* this.#parse(new BodyReader(body));
+        return;
       case "B":
-        return yield* this.#bind(new BodyReader(body));
+        yield* this.#bind(new BodyReader(body));
+        return;
       case "D":
-        return yield* this.#describe(body);
+        yield* this.#describe(body);
+        return;
       case "E":
-        return yield* this.#execute(new BodyReader(body));
+        yield* this.#execute(new BodyReader(body));
+        return;
       case "C":
         if (body[0] === 0x53) this.prepared.delete(body.toString("utf8", 1, body.length - 1));
         else this.#portals.delete(body.toString("utf8", 1, body.length - 1));
@@ -111,9 +116,11 @@ export class ScriptedSession {
         return;
       case "S":
         this.#skipping = false;
-        return yield* this.#ready();
+        yield* this.#ready();
+        return;
       case "F":
-        return yield* this.#functionCall(new BodyReader(body));
+        yield* this.#functionCall(new BodyReader(body));
+        return;
       case "d":
       case "c":
       case "f":
@@ -149,10 +156,20 @@ export class ScriptedSession {
         yield tag("SHOW");
         return;
       case "copyIn":
-        return yield* runCopyIn(statement, identity);
+        yield* runCopyIn(statement, identity);
+        return;
       case "copyOut":
-        return yield* runCopyOut(statement, identity, (at) => rowContent(identity, statement, at));
-      default:
+        yield* runCopyOut(statement, identity, (at) => rowContent(identity, statement, at));
+        return;
+      case "insert":
+      case "fail":
+      case "begin":
+      case "commit":
+      case "rollback":
+      case "set":
+      case "discard":
+      case "deallocate":
+      case "unknown":
         yield tag(this.#effect(statement, identity));
     }
   }
@@ -162,7 +179,12 @@ export class ScriptedSession {
     this.isRunning = true;
     this.running = identity;
     this.#watcher?.ran(identity, statement);
-    if (this.status === "E" && statement.verb !== "commit" && statement.verb !== "rollback" && statement.verb !== "empty") {
+    if (
+      this.status === "E" &&
+      statement.verb !== "commit" &&
+      statement.verb !== "rollback" &&
+      statement.verb !== "empty"
+    ) {
       throw new SessionError("25P02", `current transaction is aborted ${identity ?? ""}`);
     }
     if (statement.notice) yield errorMessage("N", "NOTICE", "00000", `sim ${identity ?? "nobody"}`);
@@ -209,9 +231,15 @@ export class ScriptedSession {
         return "DISCARD ALL";
       case "fail":
         throw new SessionError("22012", `failed as asked ${identity ?? ""}`);
-      default:
-        throw new SessionError("42601", `syntax error ${identity ?? ""}`);
+      case "unknown":
+      case "empty":
+      case "select":
+      case "show":
+      case "copyIn":
+      case "copyOut":
+        break;
     }
+    throw new SessionError("42601", `syntax error ${identity ?? ""}`);
   }
 
   *#parse(reader: BodyReader): Steps {
@@ -224,7 +252,8 @@ export class ScriptedSession {
     if (statements.length > 1) throw new SessionError("42601", `several commands in a statement ${identity ?? ""}`);
     if (statement.verb === "unknown") throw new SessionError("42601", `syntax error ${identity ?? ""}`);
     this.#refuseWhenFailed(statement);
-    if (name !== "" && this.prepared.has(name)) throw new SessionError("42P05", `prepared statement "${name}" already exists`);
+    if (name !== "" && this.prepared.has(name))
+      throw new SessionError("42P05", `prepared statement "${name}" already exists`);
     this.prepared.set(name, { statement, types });
     yield Built.parseComplete;
   }
@@ -242,7 +271,8 @@ export class ScriptedSession {
     for (let left = reader.int16(); left > 0; left--) reader.int16();
     if (reader.remaining > 0) throw new SessionError("08P01", "invalid message format");
     this.#refuseWhenFailed(prepared.statement);
-    if (portal !== "" && this.#portals.has(portal)) throw new SessionError("42P03", `cursor "${portal}" already exists`);
+    if (portal !== "" && this.#portals.has(portal))
+      throw new SessionError("42P03", `cursor "${portal}" already exists`);
     this.#portals.set(portal, { statement: prepared.statement, parameter: values[0] ?? null, at: 0, started: false });
     yield Built.bindComplete;
   }
@@ -268,7 +298,8 @@ export class ScriptedSession {
     if (statement.verb !== "select") {
       if (portal.started) throw new SessionError("55000", `portal cannot be run ${identity ?? ""}`);
       portal.started = true;
-      return yield* this.#run(statement, identity, false);
+      yield* this.#run(statement, identity, false);
+      return;
     }
     if (portal.started) this.isRunning = true;
     else {

@@ -67,7 +67,9 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     this.#random = random;
     this.order = order;
     this.owedSinceMs = world.nowMs;
-    this.#expectation = new Expectation(new SessionSettings(order.parameters), (sentAtMs) => this.#cancelMayHit(sentAtMs));
+    this.#expectation = new Expectation(new SessionSettings(order.parameters), (sentAtMs) =>
+      this.#cancelMayHit(sentAtMs),
+    );
     const program = new ClientProgram(this, order.id, random, order.temper);
     this.#program = order.checking ? program.check() : program.run();
     this.#end = world.network.transport("actor").connect(order.at, this) as SimConnection;
@@ -75,6 +77,11 @@ export class SimClient implements ConnectionEvents, ProgramHost {
 
   get name(): string {
     return `client ${this.order.id}`;
+  }
+
+  /** Its address, as the engine logs it. */
+  get source(): string {
+    return `${this.#end.local.address}:${this.#end.local.port}`;
   }
 
   get database(): string {
@@ -294,7 +301,9 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     const { chronicle, nowMs } = this.#world;
     const rest = this.#reader.rest;
     if (rest.length > 0 && this.#started && !this.#closeExpected && !this.#expectation.beginsNext(rest)) {
-      chronicle.violate(`${this.name} was left with the beginning of a message that is not its own: ${describe(split(rest))}`);
+      chronicle.violate(
+        `${this.name} was left with the beginning of a message that is not its own: ${describe(split(rest))}`,
+      );
     }
     if (this.#closeExpected) {
       // A FATAL to somebody who was leaving anyway disturbs nobody.
@@ -304,7 +313,9 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     const since = this.owedSinceMs ?? nowMs;
     this.outcome = `lost: ${this.#fatal ?? error?.message ?? "closed"}`;
     if (this.#host.excuses(this, since, this.#fatal)) return;
-    chronicle.violate(`${this.name} lost its connection without a reason (${this.#fatal ?? error?.message ?? "closed"})`);
+    chronicle.violate(
+      `${this.name} lost its connection without a reason (${this.#fatal ?? error?.message ?? "closed"})`,
+    );
   }
 
   #violate(what: string): void {

@@ -78,13 +78,13 @@ export class SimWorld implements NetworkHost {
       task();
       if (this.#settled) await this.#settle();
     }
-    await null;
-    await null;
+    await Promise.resolve();
+    await Promise.resolve();
     const tasks = this.#tasks;
     if (tasks.length > 0) {
       this.#tasks = [];
       for (const task of tasks) this.#guard("a task after the turn", task);
-      await null;
+      await Promise.resolve();
     }
   }
 
@@ -113,7 +113,9 @@ export class SimWorld implements NetworkHost {
     try {
       task();
     } catch (error) {
-      this.chronicle.violate(`${what} threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      this.chronicle.violate(
+        `${what} threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
     }
   }
 
