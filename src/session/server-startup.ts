@@ -24,6 +24,11 @@ import type { Server } from "./server.ts";
 const LOGIN_MESSAGE_BYTES_MAX = 256 * 1024;
 
 const PROTOCOL_VERSION = 0x30000;
+const AFTER_AUTHENTICATION: ReadonlySet<number> = new Set([
+  Backend.ParameterStatus,
+  Backend.BackendKeyData,
+  Backend.ReadyForQuery,
+]);
 const LETTER_S = 0x53;
 const LETTER_N = 0x4e;
 
@@ -33,6 +38,8 @@ export class ServerStartup {
   #awaitsSslAnswer = false;
   /** A step of the password dialogue is being computed. */
   #deriving = false;
+  /** AuthenticationOk has come; before it the server may say nothing but what the dialogue asks for. */
+  #authenticated = false;
   /** What the server reports, in its order: the pool's welcome is made of it. */
   readonly parameters = new Map<string, string>();
   keyProcessId = 0;
@@ -133,6 +140,11 @@ export class ServerStartup {
   #receiveMessage(type: number, memory: Uint8Array, at: number, size: number): void {
     const server = this.#server;
     const body = memory.subarray(at + 5, at + size);
+    if (!this.#authenticated && AFTER_AUTHENTICATION.has(type)) {
+      // It has not proved who it is: what it says of itself counts for nothing, least of all that it is ready.
+      this.#refuseMessage(type);
+      return;
+    }
     switch (type) {
       case Backend.Authentication:
         this.#authenticate(body);
@@ -144,7 +156,7 @@ export class ServerStartup {
       }
       case Backend.BackendKeyData:
         if (body.length < 8) {
-          server.connectFailed("unknown pkt from server");
+          this.#refuseMessage(type);
           return;
         }
         this.keyProcessId = new DataView(body.buffer, body.byteOffset).getUint32(0);
@@ -152,7 +164,8 @@ export class ServerStartup {
         this.keySecret = new Uint8Array(body.subarray(4));
         return;
       case Backend.ReadyForQuery:
-        server.loggedIn(body[0] as number);
+        if (body.length === 1) server.loggedIn(body[0] as number);
+        else this.#refuseMessage(type);
         return;
       case Backend.ErrorResponse:
         this.#refused(readErrorFields(memory, at, size));
@@ -160,9 +173,14 @@ export class ServerStartup {
       case Backend.NoticeResponse:
         return;
       default:
-        server.engine.log.error(`${server} unknown pkt from server: '${String.fromCharCode(type)}'`);
-        server.connectFailed("unknown pkt from server");
+        this.#refuseMessage(type);
     }
+  }
+
+  #refuseMessage(type: number): void {
+    const server = this.#server;
+    server.engine.log.error(`${server} unknown pkt from server: '${String.fromCharCode(type)}'`);
+    server.connectFailed("unknown pkt from server");
   }
 
   #refused(error: ErrorFields): void {
@@ -223,8 +241,10 @@ export class ServerStartup {
             message: step.clientMessage,
           });
         return;
-      case "wait":
       case "ok":
+        this.#authenticated = true;
+        return;
+      case "wait":
         return;
     }
   }
