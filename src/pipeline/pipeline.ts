@@ -35,9 +35,12 @@ export interface EntryOwner {
   ended(status: number): void;
 }
 
-/** Something that was remembered when a message was sent, and must be forgotten when the server has skipped it. */
+/** Something that was remembered when a Parse or Close was sent, and what has become of it. */
 export interface Undoable {
+  /** The server has failed or skipped it: as if it had never been sent. */
   undo(): void;
+  /** ParseComplete or CloseComplete has come. */
+  confirm(): void;
 }
 
 /** What the pipeline tells the server it belongs to. Any of these may close the server. */
@@ -83,6 +86,7 @@ export class Pipeline {
   #mask = -1;
   /** Messages of the extended protocol were sent and no Sync behind them: PostgreSQL has an implicit transaction open. */
   #open = false;
+  #unit = 0;
   /** An error was answered and its Sync has not been sent yet. */
   #skipping = false;
   /** The server takes COPY data. */
@@ -114,6 +118,11 @@ export class Pipeline {
   /** Between units: everything sent has been answered, up to a ReadyForQuery. */
   get isEmpty(): boolean {
     return this.#count === 0 && !this.#open && !this.#skipping && !this.#copyIn;
+  }
+
+  /** Counts units: a number that all messages up to the next Sync, Query or FunctionCall have in common. */
+  get unit(): number {
+    return this.#unit;
   }
 
   /** The server ignores whatever comes before the next Sync. */
@@ -174,6 +183,7 @@ export class Pipeline {
       this.#copyEndSent = this.#copyIn;
     } else {
       this.#open = !isTerminator(step);
+      if (!this.#open) this.#unit++;
     }
     if ((step & PUT_IN) !== 0 && this.#count === 0 && this.#restOwner === null) {
       owner?.answer(putInAnswer(kind), 0, 5);
@@ -294,6 +304,7 @@ export class Pipeline {
     switch (effect) {
       case Effect.answers:
         this.#lateReadies = 0;
+        (this.#refs[this.#head] as Undoable | null)?.confirm();
         this.#pop();
         return;
       case Effect.concludes:

@@ -28,7 +28,7 @@ import {
   renameBindHead,
   renameTarget,
 } from "../protocol/statement-messages.ts";
-import type { PreparedStatement } from "../state/prepared-statement.ts";
+import type { PreparedStatement, Presence } from "../state/prepared-statement.ts";
 import { latin1 } from "../state/prepared-statement.ts";
 import type { Client } from "./client.ts";
 import type { PoolerErrorRow } from "./pooler-error.ts";
@@ -146,10 +146,10 @@ function relayParse(
   const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
   client.statements.set(name, statement);
   server.pool.database.counters.clientParseCount += 1;
-  if (server.statements.use(statement)) {
+  if (server.statements.use(statement, server.pipeline.unit)) {
     server.pipeline.push(Step.parse | PUT_IN, client, new NewName(client, name, statement));
   } else {
-    prepare(client, server, statement, Step.parse, new NewNameOnServer(client, name, statement, server));
+    prepare(client, server, statement, Step.parse, new NewName(client, name, statement));
   }
   return parts.end;
 }
@@ -163,7 +163,7 @@ function relayBind(client: Client, server: Server, memory: Uint8Array, runStart:
 
   client.forward(memory, runStart, runEnd);
   server.pool.database.counters.bindCount += 1;
-  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
+  if (!server.statements.use(statement, server.pipeline.unit)) prepareAgain(client, server, statement);
   server.outbox.addAll(renameBindHead(memory, parts, statement.serverNameBytes));
   server.pipeline.push(Step.bind, client, null);
   return parts.tailStart;
@@ -184,7 +184,7 @@ function relayDescribe(
   if (statement === null) return Relayed.refused;
 
   client.forward(memory, runStart, runEnd);
-  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
+  if (!server.statements.use(statement, server.pipeline.unit)) prepareAgain(client, server, statement);
   server.outbox.addAll(renameTarget(parts, statement.serverNameBytes));
   server.pipeline.push(Step.describe, client, null);
   return framer.at + framer.size;
@@ -230,23 +230,34 @@ function refuse(client: Client, error: PoolerErrorRow): number {
 
 /** A Parse that the client has not sent now: it prepared the statement on another server. */
 function prepareAgain(client: Client, server: Server, statement: PreparedStatement): void {
-  prepare(client, server, statement, Step.parse | SWALLOW, new OnServer(statement, server));
+  prepare(client, server, statement, Step.parse | SWALLOW, null);
 }
 
-function prepare(client: Client, server: Server, statement: PreparedStatement, step: number, undo: Undoable): void {
-  server.outbox.addAll(statement.parse);
-  server.pipeline.push(step, client, undo);
-  server.statements.add(statement);
+function prepare(
+  client: Client,
+  server: Server,
+  statement: PreparedStatement,
+  step: number,
+  name: NewName | null,
+): void {
+  const { outbox, pipeline, statements } = server;
+  const former = statements.presenceOf(statement);
+  if (former !== null) {
+    // An earlier unit brought it, and how that went is not known yet. Closing what may not be there is no error.
+    outbox.addAll(close(TargetKind.Statement, statement.serverName));
+    pipeline.push(Step.close | SWALLOW, client, new Closing(former));
+  }
+  const presence = statements.add(statement, pipeline.unit);
+  outbox.addAll(statement.parse);
+  pipeline.push(step, client, new Preparing(server, statement, presence, former, name));
   server.pool.database.counters.serverParseCount += 1;
   const max = client.engine.settings.maxPreparedStatements;
-  for (
-    let oldest = server.statements.oldestBeyond(max);
-    oldest !== null;
-    oldest = server.statements.oldestBeyond(max)
-  ) {
-    server.statements.delete(oldest);
-    server.outbox.addAll(close(TargetKind.Statement, oldest.serverName));
-    server.pipeline.push(Step.close | SWALLOW, client, new Evicted(oldest, server));
+  for (let oldest = statements.oldestBeyond(max); oldest !== null; oldest = statements.oldestBeyond(max)) {
+    const evicted = statements.presenceOf(oldest);
+    if (evicted === null) return;
+    statements.delete(oldest, evicted);
+    outbox.addAll(close(TargetKind.Statement, oldest.serverName));
+    pipeline.push(Step.close | SWALLOW, client, new Evicting(server, oldest, evicted));
   }
 }
 
@@ -268,51 +279,84 @@ class NewName implements Undoable {
     client.statements.take(this.#name);
     client.engine.statements.giveBack(this.#statement);
   }
+
+  confirm(): void {}
 }
 
-/** A statement was sent to the server. */
-class OnServer implements Undoable {
-  readonly #statement: PreparedStatement;
+/** A Parse was sent to the server, for a name of the client's or because a server lacked it. */
+class Preparing implements Undoable {
   readonly #server: Server;
-
-  constructor(statement: PreparedStatement, server: Server) {
-    this.#statement = statement;
-    this.#server = server;
-  }
-
-  undo(): void {
-    this.#server.statements.delete(this.#statement);
-  }
-}
-
-/** Both. */
-class NewNameOnServer implements Undoable {
-  readonly #name: NewName;
-  readonly #onServer: OnServer;
-
-  constructor(client: Client, name: string, statement: PreparedStatement, server: Server) {
-    this.#name = new NewName(client, name, statement);
-    this.#onServer = new OnServer(statement, server);
-  }
-
-  undo(): void {
-    this.#onServer.undo();
-    this.#name.undo();
-  }
-}
-
-/** The server was told to close one. */
-class Evicted implements Undoable {
   readonly #statement: PreparedStatement;
-  readonly #server: Server;
+  readonly #presence: Presence;
+  /** What an earlier unit's Parse, not yet answered then, may have made. */
+  readonly #former: Presence | null;
+  readonly #name: NewName | null;
 
-  constructor(statement: PreparedStatement, server: Server) {
-    this.#statement = statement;
+  constructor(
+    server: Server,
+    statement: PreparedStatement,
+    presence: Presence,
+    former: Presence | null,
+    name: NewName | null,
+  ) {
     this.#server = server;
+    this.#statement = statement;
+    this.#presence = presence;
+    this.#former = former;
+    this.#name = name;
   }
 
   undo(): void {
-    if (!this.#server.isClosed) this.#server.statements.add(this.#statement);
+    const { statements, isClosed } = this.#server;
+    this.#presence.gone = true;
+    const former = this.#former;
+    if (!isClosed && statements.presenceOf(this.#statement) === this.#presence) {
+      if (former === null || former.gone) statements.delete(this.#statement, this.#presence);
+      else statements.restore(this.#statement, former);
+    }
+    this.#name?.undo();
+  }
+
+  confirm(): void {
+    this.#presence.confirmed = true;
+  }
+}
+
+/** The server was told to close a statement that is about to be prepared anew. */
+class Closing implements Undoable {
+  readonly #presence: Presence;
+
+  constructor(presence: Presence) {
+    this.#presence = presence;
+  }
+
+  undo(): void {}
+
+  confirm(): void {
+    this.#presence.gone = true;
+  }
+}
+
+/** The server was told to close one, to make room. */
+class Evicting implements Undoable {
+  readonly #server: Server;
+  readonly #statement: PreparedStatement;
+  readonly #presence: Presence;
+
+  constructor(server: Server, statement: PreparedStatement, presence: Presence) {
+    this.#server = server;
+    this.#statement = statement;
+    this.#presence = presence;
+  }
+
+  undo(): void {
+    const { statements, isClosed } = this.#server;
+    if (isClosed || this.#presence.gone || statements.presenceOf(this.#statement) !== null) return;
+    statements.restore(this.#statement, this.#presence);
+  }
+
+  confirm(): void {
+    this.#presence.gone = true;
   }
 }
 
@@ -334,4 +378,6 @@ class ClosedName implements Undoable {
     client.engine.statements.keep(this.#statement);
     client.statements.set(this.#name, this.#statement);
   }
+
+  confirm(): void {}
 }

@@ -59,7 +59,7 @@ export class RecordingHost implements PipelineHost {
   }
 }
 
-/** Something remembered, which counts how often it was forgotten. */
+/** Something remembered, which writes down what becomes of it. */
 export class RecordingUndo implements Undoable {
   readonly number: number;
   readonly #order: number[];
@@ -68,6 +68,8 @@ export class RecordingUndo implements Undoable {
     this.number = number;
     this.#order = order;
   }
+
+  confirm(): void {}
 
   undo(): void {
     this.#order.push(this.number);
