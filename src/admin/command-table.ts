@@ -95,18 +95,12 @@ export type FoundStatement =
 /** The command that `text` gives, with what it is given; or PgBouncer's words for a text that gives none. */
 export function findStatement(text: string): FoundStatement {
   const parsed = parseConsoleQuery(text);
-  switch (parsed.kind) {
-    case "invalid":
-      return { ok: false, message: invalidCommand(text) };
-    case "set": {
-      const command = isDriverParameter(parsed.key) ? driverSetCommand : setCommand;
-      return { ok: true, statement: { command, text, argument: parsed.key, value: parsed.value } };
-    }
-    case "command":
-      return findCommand(text, parsed.word.toLowerCase(), parsed.argument);
-    default:
-      return { ok: false, message: "bad arguments" };
+  if (parsed.kind === "command") return findCommand(text, parsed.word.toLowerCase(), parsed.argument);
+  if (parsed.kind === "set") {
+    const command = isDriverParameter(parsed.key) ? driverSetCommand : setCommand;
+    return { ok: true, statement: { command, text, argument: parsed.key, value: parsed.value } };
   }
+  return { ok: false, message: parsed.kind === "invalid" ? invalidCommand(text) : "bad arguments" };
 }
 
 function findCommand(text: string, word: string, argument: string): FoundStatement {

@@ -27,9 +27,12 @@ const WORD = '("(?:[^"]|"")*"|[0-9a-z_]+)';
 const STRING = "('(?:[^']|'')*')";
 const END = `${WS0}(?:;${WS0})?$`;
 
+/** `to` does not stick to a bare key: where it may, a long text can be cut at every `to` in it, and each is tried. */
+const ASSIGN = `(?:${WS0}=|(?:${WS1}|(?<="))to)${WS0}`;
+
 const COMMAND = new RegExp(`^${WS0}${WORD}(?:${WS1}${WORD})?${END}`, "i");
-const SET_STRING = new RegExp(`^${WS0}set${WS1}${WORD}${WS0}(?:=|to)${WS0}${STRING}${END}`, "i");
-const SET_WORD = new RegExp(`^${WS0}set${WS1}${WORD}${WS0}(?:=|to)${WS0}${WORD}${END}`, "i");
+const SET_STRING = new RegExp(`^${WS0}set${WS1}${WORD}${ASSIGN}${STRING}${END}`, "i");
+const SET_WORD = new RegExp(`^${WS0}set${WS1}${WORD}${ASSIGN}${WORD}${END}`, "i");
 
 /** Never throws. `argument` is empty where there is none; case is kept. */
 export function parseConsoleQuery(text: string): ParsedQuery {
