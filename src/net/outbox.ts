@@ -91,7 +91,7 @@ export class Outbox implements Flushable {
     this.#gathered = 0;
     if (connection === null) return;
     if (more === null) this.#held = writeSlice(connection, memory, this.#start, this.#end);
-    else this.#held = this.#writeAll(connection, memory, more);
+    else this.#writeAll(connection, memory, more);
   }
 
   /** What the transport held is gone. */
@@ -108,24 +108,23 @@ export class Outbox implements Flushable {
     this.#held = 0;
   }
 
-  #writeAll(connection: Connection, first: Uint8Array, more: readonly (Uint8Array | number)[]): number {
+  #writeAll(connection: Connection, first: Uint8Array, more: readonly (Uint8Array | number)[]): void {
     let memory = first;
     let start = this.#start;
     let end = this.#end;
-    let held = this.#held;
     let used = 0;
     for (let i = 0; ; i += 3) {
       const length = end - start;
       if (used > 0 && used + length > this.#scratch.sizeBytes) {
-        held = this.#writeScratch(connection, used);
+        this.#writeScratch(connection, used);
         used = 0;
       }
       if (length >= LONG_SLICE_BYTES) {
         if (used > 0) {
-          held = this.#writeScratch(connection, used);
+          this.#writeScratch(connection, used);
           used = 0;
         }
-        held = writeSlice(connection, memory, start, end);
+        this.#held = writeSlice(connection, memory, start, end);
       } else {
         copy(this.#scratch.bytes, used, memory, start, end);
         used += length;
@@ -135,18 +134,19 @@ export class Outbox implements Flushable {
       start = more[i + 1] as number;
       end = more[i + 2] as number;
     }
-    if (used > 0) held = this.#writeScratch(connection, used);
-    return held;
+    if (used > 0) this.#writeScratch(connection, used);
   }
 
-  #writeScratch(connection: Connection, used: number): number {
-    const gathered = this.#scratch.bytes;
+  #writeScratch(connection: Connection, used: number): void {
+    const gathered = this.#scratch.bytes.subarray(0, used);
     // The transport would keep the whole scratch memory alive for a few bytes of it.
     // (Buffer's own `slice` would be a view of it.)
-    if (this.keepsMemory || this.#held > 0) return connection.write(Buffer.from(gathered.subarray(0, used)));
-    const held = connection.write(gathered.subarray(0, used));
-    if (held > 0) this.#scratch.giveAway();
-    return held;
+    if (this.keepsMemory || this.#held > 0) {
+      this.#held = connection.write(Buffer.from(gathered));
+      return;
+    }
+    this.#held = connection.write(gathered);
+    if (this.#held > 0) this.#scratch.giveAway();
   }
 }
 

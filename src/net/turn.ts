@@ -54,8 +54,17 @@ export class Turn {
     this.#flushing = targets;
     // What flushing causes (an error callback, a drain) belongs to the next turn.
     this.#fresh = false;
-    for (let i = 0; i < targets.length; i++) (targets[i] as Flushable).flush();
+    let failure: unknown = null;
+    for (let i = 0; i < targets.length; i++) {
+      try {
+        (targets[i] as Flushable).flush();
+      } catch (error) {
+        // It costs its own connection only: the others are written first, then the world is told.
+        failure ??= error;
+      }
+    }
     targets.length = 0;
+    if (failure !== null) throw failure;
   }
 }
 

@@ -125,6 +125,7 @@ export function compareWithModel(made: PipelineClass, script: readonly ScriptedM
   const framer = new Framer();
   const owners = new Map<number, RecordingOwner>();
   const undone: number[] = [];
+  const confirmed: number[] = [];
   let pushed = 0;
   let received = 0;
 
@@ -134,7 +135,7 @@ export function compareWithModel(made: PipelineClass, script: readonly ScriptedM
     if (recorder === undefined) owners.set(owner, (recorder = new RecordingOwner(`owner ${owner}`)));
     const step = STEP_OF[model.kind];
     const flags = treatment === "swallow" ? SWALLOW : treatment === "putIn" ? PUT_IN : 0;
-    const ref = REMEMBERED.includes(model.kind) ? new RecordingUndo(pushed, undone) : null;
+    const ref = REMEMBERED.includes(model.kind) ? new RecordingUndo(pushed, undone, confirmed) : null;
     if (step !== 0) pipeline.push(step | flags, recorder, ref);
     pushed++;
   };
@@ -174,6 +175,12 @@ export function compareWithModel(made: PipelineClass, script: readonly ScriptedM
       .filter((number) => REMEMBERED.includes((script[number] as ScriptedMessage).model.kind))
       .sort((a, b) => a - b),
   );
+  const isConfirmed = ({ model, treatment }: ScriptedMessage, number: number): boolean =>
+    (model.kind === "parse" || model.kind === "close") && treatment !== "putIn" && !expected.undone.has(number);
+  expect(confirmed.filter((number) => isConfirmed(script[number] as ScriptedMessage, number))).toEqual(
+    [...script.keys()].filter((number) => isConfirmed(script[number] as ScriptedMessage, number)),
+  );
+  expect(confirmed.filter((number) => expected.undone.has(number))).toEqual([]);
   const copying = expected.perMessage.at(-1)?.state === "copying";
   if (!copying) expect(pipeline.length).toBe(0);
 }

@@ -16,7 +16,7 @@ const SOURCE = new URL("../../../src/pipeline/pipeline.ts", import.meta.url);
 type Mutant = readonly [what: string, words: string, replacement: string];
 
 const MUTANTS: readonly Mutant[] = [
-  ["a step that was answered stays", "this.#lateReadies = 0;\n        this.#pop();", "this.#lateReadies = 0;"],
+  ["a step that was answered stays", "?.confirm();\n        this.#pop();", "?.confirm();"],
   [
     "ReadyForQuery takes two steps",
     "this.#ownReadyFirst = false;\n      this.#pop();",

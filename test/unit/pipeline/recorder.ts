@@ -62,17 +62,21 @@ export class RecordingHost implements PipelineHost {
 /** Something remembered, which writes down what becomes of it. */
 export class RecordingUndo implements Undoable {
   readonly number: number;
-  readonly #order: number[];
+  readonly #undone: number[];
+  readonly #confirmed: number[];
 
-  constructor(number: number, order: number[]) {
+  constructor(number: number, undone: number[], confirmed: number[] = []) {
     this.number = number;
-    this.#order = order;
+    this.#undone = undone;
+    this.#confirmed = confirmed;
   }
 
-  confirm(): void {}
-
   undo(): void {
-    this.#order.push(this.number);
+    this.#undone.push(this.number);
+  }
+
+  confirm(): void {
+    this.#confirmed.push(this.number);
   }
 }
 
