@@ -25,6 +25,7 @@ const commandFiles = {
   build: "scripts/build.ts",
   demo: "src/demo/main.ts",
   bench: "bench/main.ts",
+  sim: "test/sim/main.ts",
 };
 
 const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGUSR1", "SIGUSR2"];

@@ -15,7 +15,7 @@ import { copySettings } from "../config/settings.ts";
 import type { Settings } from "../config/settings.ts";
 import { systemErrorText } from "../log/system-error.ts";
 import type { Logger } from "../log/logger.ts";
-import type { World } from "../net/world.ts";
+import type { Timer, World } from "../net/world.ts";
 import { Scratch, Turn } from "../net/turn.ts";
 import type { Engine } from "../session/engine.ts";
 import { MessageParts } from "../session/statement-relay.ts";
@@ -59,6 +59,8 @@ export class Pooler {
   /** What auth_file said last, so that an unchanged one is not read into new secrets. */
   #userlistText: string | null = null;
   #ended = false;
+  #tickTimer: Timer | null = null;
+  #periodTimer: Timer | null = null;
 
   constructor(options: PoolerOptions) {
     const { world, configuration, log } = options;
@@ -129,11 +131,11 @@ export class Pooler {
     if (this.#ended) return;
     this.#janitor.tick();
     this.operations.look();
-    this.engine.world.clock.after(TICK_MS, () => this.#tick());
+    this.#tickTimer = this.engine.world.clock.after(TICK_MS, () => this.#tick());
   }
 
   #period(): void {
-    this.engine.world.clock.after(this.settings.statsPeriodMs, () => {
+    this.#periodTimer = this.engine.world.clock.after(this.settings.statsPeriodMs, () => {
       if (this.#ended) return;
       this.statistics.endPeriod();
       this.#period();
@@ -276,6 +278,8 @@ export class Pooler {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#tickTimer?.cancel();
+    this.#periodTimer?.cancel();
     this.listeners.close();
     for (const server of this.residents.servers) server.close("server shutting down");
     for (const client of this.residents.clients) client.close(null);
