@@ -7,6 +7,7 @@
 import { SslMode } from "../config/setting-words.ts";
 import type { Settings } from "../config/settings.ts";
 import { isLiteralAddress } from "../net/literal-address.ts";
+import { findTlsProblem } from "../net/tls-material.ts";
 import type { TlsSettings, TlsVersion } from "../net/transport.ts";
 import type { TlsContexts } from "../session/engine.ts";
 
@@ -46,9 +47,11 @@ export class ConfiguredTls implements TlsContexts {
    */
   reload(): string | null {
     try {
-      this.#client = this.#makeClient();
-      if (this.#settings.serverTlsSslmode !== SslMode.disable) this.server("");
-      return null;
+      const client = this.#makeClient();
+      const server = this.#settings.serverTlsSslmode === SslMode.disable ? null : this.server("");
+      const problem = problemOf(client) ?? problemOf(server);
+      if (problem === null) this.#client = client;
+      return problem;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
@@ -86,7 +89,8 @@ export class ConfiguredTls implements TlsContexts {
       ...this.#file("ca", s.clientTlsCaFile),
       ...this.#file("cert", s.clientTlsCertFile),
       ...this.#file("key", s.clientTlsKeyFile),
-      requestCertificate: s.clientTlsCaFile !== "",
+      // A client is refused below for having none, so it has to be asked.
+      requestCertificate: s.clientTlsCaFile !== "" || s.clientTlsSslmode === SslMode.verifyCa,
       alpn: "postgresql",
     };
   }
@@ -115,6 +119,10 @@ export class ConfiguredTls implements TlsContexts {
       throw new Error(`cannot load TLS file "${path}": ${why}`, { cause: error });
     }
   }
+}
+
+function problemOf(settings: TlsSettings | null): string | null {
+  return settings === null ? null : findTlsProblem(settings);
 }
 
 /** A list of words (`,` or `:` between, `!x` removes) as the range of versions that the runtimes take. */

@@ -1,0 +1,41 @@
+/**
+ * Can certificates, key and ciphers be used at all? Asked when they are loaded, so that a broken file is refused then, with
+ * its reason, and not at each client's handshake. Whom a certificate is for is judged elsewhere (`tls-peer-name.ts`).
+ */
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
+import type { TlsSettings } from "./transport.ts";
+
+/** Null, or what is wrong with `settings`, in words for the log; no content of a key is in them. */
+export function findTlsProblem(settings: TlsSettings): string | null {
+  const { ca, cert, key, ciphers } = settings;
+  try {
+    if (ca !== undefined) readCertificate("CA", ca);
+    const certificate = cert === undefined ? null : readCertificate("certificate", cert);
+    if (key !== undefined && certificate !== null && !certificate.checkPrivateKey(createKey(key))) {
+      return "the key does not belong to the certificate";
+    }
+    if (ciphers !== undefined && process.versions["bun"] === undefined) createSecureContext({ ciphers });
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function readCertificate(what: string, pem: Uint8Array): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw new Error(`the ${what} file holds no certificate in PEM format`, { cause: error });
+  }
+}
+
+function createKey(pem: Uint8Array): ReturnType<typeof createPrivateKey> {
+  try {
+    return createPrivateKey({ key: Buffer.from(pem), format: "pem" });
+  } catch (error) {
+    throw new Error("the key file holds no private key in PEM format that can be read without a passphrase", {
+      cause: error,
+    });
+  }
+}
