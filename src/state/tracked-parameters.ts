@@ -88,20 +88,32 @@ export class TrackedParameters {
   }
 }
 
-/** `value` as an SQL literal. */
+/**
+ * `value` as an SQL literal, in every client encoding: a backslash is written by its number, because in GBK, SJIS and
+ * their like the byte of one can be the second half of a character, and what is behind it would lose its backslash.
+ */
 export function literal(value: string): string {
   const quoted = `'${value.replaceAll("'", "''")}'`;
-  return value.includes("\\") ? `E${quoted.replaceAll("\\", "\\\\")}` : quoted;
+  return value.includes("\\") ? `E${quoted.replaceAll("\\", "\\x5c")}` : quoted;
 }
 
-/** What may stand behind `SET search_path =` as it is: names, quoted or not, with commas. */
-const NAME_LIST = /^\s*(?:"(?:[^"]|"")*"|[\w$\u0080-\uffff]+)(?:\s*,\s*(?:"(?:[^"]|"")*"|[\w$\u0080-\uffff]+))*\s*$/;
+/** One element of a search_path, as PostgreSQL's SplitIdentifierString takes it, and what separates it from the next. */
+const PATH_ELEMENT = /\s*(?:"((?:[^"]|"")*)"|([^",\s][^,\s]*))\s*(,|$)/y;
 
 /**
- * A search_path is reported as SET takes it, but for the empty one. A client can put anything into its startup packet:
- * what is no list of names is set as one name, and never becomes SQL.
+ * The elements of a search_path as literals. As they are reported, `SET search_path` would not take all of them: the
+ * empty one, a name that is also a word of SQL. What is no list of names is set as one name, and never becomes SQL.
  */
 function searchPath(value: string): string {
-  if (value === '""' || value === "") return "''";
-  return NAME_LIST.test(value) ? value : literal(value);
+  const element = new RegExp(PATH_ELEMENT);
+  const literals: string[] = [];
+  let separator: string | undefined = value.trim() === "" ? undefined : ",";
+  while (separator === ",") {
+    const found = element.exec(value);
+    if (found === null) return literal(value);
+    const [, quoted, plain = "", behind] = found;
+    literals.push(literal(quoted?.replaceAll('""', '"') ?? plain.replaceAll(/[A-Z]+/g, (word) => word.toLowerCase())));
+    separator = behind;
+  }
+  return literals.length === 0 ? "''" : literals.join(",");
 }
