@@ -1,0 +1,191 @@
+/**
+ * Somebody does not keep up: a client that does not read its answer, a server that does not take its data. What the
+ * pooler holds then has a bound, by its own account (SHOW MEM) and by the system's (resident memory), and nobody else is
+ * kept waiting. And large values, which go through without being held at all.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
+import { Bouncer } from "../support/bouncer.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { bind, columns, execute, message, parse, query, sync, types, WireClient } from "../support/wire-client.ts";
+import { Backends } from "./backends.ts";
+
+const mib = 1024 * 1024;
+/** What may be held of one stopped connection: a backlog of 64 KiB and what one read of its source brings. */
+const heldBytesMax = mib;
+/** What the process may grow while it holds that; measured, with room for a garbage collector that is late. */
+const growthBytesMax = 48 * mib;
+
+let cluster: EmbeddedPostgres;
+let bouncer: Bouncer;
+let backends: Backends;
+
+beforeAll(async () => {
+  cluster = await EmbeddedPostgres.start();
+  await cluster.query("create table bulk (line text)");
+  bouncer = await Bouncer.start({
+    databases: { main: `host=${cluster.host} port=${cluster.port} dbname=postgres` },
+    userlist: { postgres: "" },
+    settings: { pool_mode: "transaction", default_pool_size: 3 },
+  });
+  backends = await Backends.watch(cluster);
+});
+
+afterAll(async () => {
+  await backends?.end();
+  await bouncer?.stop();
+  await cluster?.stop();
+});
+
+const login = (): Promise<WireClient> => WireClient.login(bouncer, { user: "postgres", database: "main" });
+
+/** Bytes that the pooler has received and not passed on, by its own account. */
+async function heldBytes(): Promise<number> {
+  const row = (await bouncer.admin("SHOW MEM")).find(({ name }) => name === "iobuf_cache");
+  return Number(row?.["size"]) * Number(row?.["used"]);
+}
+
+function residentBytes(): number {
+  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${bouncer.pid}/status`, "utf8"));
+  return Number(line![1]) * 1024;
+}
+
+/** Returns when nothing flows any more: the pooler holds the same, and more than nothing, three times in a row. */
+async function standstill(): Promise<number> {
+  let last = -1;
+  let same = 0;
+  return waitFor("a standstill", async () => {
+    const now = await heldBytes();
+    same = now === last && now > 0 ? same + 1 : 0;
+    last = now;
+    await sleep(50);
+    return same >= 3 ? now : null;
+  });
+}
+
+/** Others are served as if nothing were. */
+async function answerOfOthers(): Promise<unknown[]> {
+  const seen: unknown[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const client = await bouncer.connect({ database: "main" });
+    seen.push((await client.query("select 1 as one")).rows[0].one);
+    await client.end();
+  }
+  return seen;
+}
+
+test.each([
+  ["a query", "select repeat('0123456789abcdef', 512) from generate_series(1, 8192)", "D"],
+  ["COPY", "copy (select repeat('0123456789abcdef', 512) from generate_series(1, 8192)) to stdout", "d"],
+])("a client that stops reading the answer of %s holds nothing up but itself", async (_, text, type) => {
+  const client = await login();
+  const before = residentBytes();
+  client.send(query(text));
+  await client.until(type);
+  client.socket.pause();
+  expect(await standstill()).toBeLessThanOrEqual(heldBytesMax);
+  expect(residentBytes() - before).toBeLessThan(growthBytesMax);
+  expect(await answerOfOthers()).toEqual([1, 1, 1, 1, 1]);
+  client.socket.resume();
+  const rows = (await client.until("Z")).filter((answer) => answer.type === type);
+  expect(rows.length).toBe(8191);
+  expect(new Set(rows.map(({ body }) => createHash("md5").update(body).digest("hex"))).size).toBe(1);
+  expect(await heldBytes()).toBeLessThan(64 * 1024);
+  client.end();
+});
+
+test("a client that stopped reading and dies frees its server", async () => {
+  const client = await login();
+  client.send(query("select repeat('x', 8000), 'stuck' from generate_series(1, 8192)"));
+  await client.until("D");
+  client.socket.pause();
+  await standstill();
+  const stuck = await backends.waitForQuery("stuck");
+  client.destroy();
+  await waitFor("its server to go", async () => !(await backends.pids()).includes(stuck.pid));
+  expect(await answerOfOthers()).toEqual([1, 1, 1, 1, 1]);
+  expect(await heldBytes()).toBeLessThan(64 * 1024);
+});
+
+test("a client that pipelines queries without ever reading is stopped", async () => {
+  const client = await login();
+  client.socket.pause();
+  const before = residentBytes();
+  const count = 4000;
+  const one = query(`select repeat('x', 10000) -- ${"padding ".repeat(500)}`);
+  for (let sent = 0; sent < count; sent += 1) client.socket.write(one);
+  expect(await standstill()).toBeLessThanOrEqual(heldBytesMax);
+  expect(residentBytes() - before).toBeLessThan(growthBytesMax);
+  // Most of it has not even left us.
+  expect(client.socket.writableLength).toBeGreaterThan((count * one.length) / 3);
+  expect(await answerOfOthers()).toEqual([1, 1, 1, 1, 1]);
+  client.socket.resume();
+  for (let answered = 0; answered < count; answered += 1) expect(types(await client.until("Z"))).toBe("TDCZ");
+  client.end();
+});
+
+test("a server that does not take its data stops the client that sends them", async () => {
+  const client = await login();
+  client.send(query("copy bulk from stdin"));
+  await client.until("G");
+  const [backend] = await backends.list({ state: "active" });
+  const before = residentBytes();
+  process.kill(backend!.pid, "SIGSTOP");
+  const line = message("d", Buffer.from(`${"y".repeat(8191)}\n`));
+  const lines = 8192;
+  try {
+    for (let sent = 0; sent < lines; sent += 1) client.socket.write(line);
+    expect(await standstill()).toBeLessThanOrEqual(heldBytesMax);
+    expect(residentBytes() - before).toBeLessThan(growthBytesMax);
+    expect(await answerOfOthers()).toEqual([1, 1, 1, 1, 1]);
+  } finally {
+    process.kill(backend!.pid, "SIGCONT");
+  }
+  client.send(message("c"));
+  expect(types(await client.until("Z"))).toBe("CZ");
+  expect((await cluster.query("select count(*)::int as n from bulk where length(line) = 8191")).rows).toEqual([
+    { n: lines },
+  ]);
+  client.end();
+});
+
+test.each([
+  ["a simple query", (value: string) => [query(`select length('${value}'), md5('${value}')`)]],
+  [
+    "an unnamed statement",
+    (value: string) => [parse("", "select length($1), md5($1)", [25]), bind("", "", [value]), execute(""), sync()],
+  ],
+  [
+    "a named statement",
+    (value: string) => [
+      parse("big", "select length($1), md5($1)", [25]),
+      bind("", "big", [value]),
+      execute(""),
+      sync(),
+    ],
+  ],
+])("a parameter of 20 MB in %s arrives whole", async (_, ask) => {
+  const value = "0123456789".repeat(2 * mib);
+  const client = await login();
+  client.send(...ask(value));
+  const row = (await client.until("Z")).find(({ type }) => type === "D");
+  expect(columns(row!.body)).toEqual([String(value.length), createHash("md5").update(value).digest("hex")]);
+  client.end();
+});
+
+test("a value of 20 MB comes back whole, in a row among small ones", async () => {
+  const client = await bouncer.connect({ database: "main" });
+  const text =
+    "select case n when 2 then repeat('0123456789', $1) else 'small' end as value from generate_series(1, 3) n";
+  const { rows } = await client.query(text, [2 * mib]);
+  expect(rows.map(({ value }) => value.length)).toEqual([5, 20 * mib, 5]);
+  expect(rows[1].value === "0123456789".repeat(2 * mib)).toBe(true);
+  await client.end();
+});
+
+test("what large values took is given back", async () => {
+  expect(await heldBytes()).toBeLessThan(64 * 1024);
+});
