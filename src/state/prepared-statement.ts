@@ -50,14 +50,17 @@ export class StatementStore {
     return statement;
   }
 
+  /** One use more; also of one that was forgotten, when the end of its last use is undone. */
   keep(statement: PreparedStatement): void {
+    if (statement.users === 0 && !this.#byKey.has(statement.key)) this.#byKey.set(statement.key, statement);
     statement.users += 1;
   }
 
   /** Forgets it with its last user. */
   giveBack(statement: PreparedStatement): void {
     statement.users -= 1;
-    if (statement.users === 0) this.#byKey.delete(statement.key);
+    // Another one may have come to its place while this one was forgotten.
+    if (statement.users === 0 && this.#byKey.get(statement.key) === statement) this.#byKey.delete(statement.key);
   }
 }
 

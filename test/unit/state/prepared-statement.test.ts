@@ -1,0 +1,174 @@
+/** Statements shared between clients and servers: uses are counted exactly, and nothing is left when all is closed. */
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  ClientStatements,
+  latin1,
+  type Presence,
+  type PreparedStatement,
+  ServerStatements,
+  StatementStore,
+} from "../../../src/state/prepared-statement.ts";
+import { parse } from "../../support/wire-client.ts";
+
+/** What stands behind the name in a Parse. */
+function body(sql: string, types: readonly number[] = []): Uint8Array {
+  return Uint8Array.from(parse("", sql, types).subarray(6));
+}
+
+describe("the store", () => {
+  test("the same text and types are one statement with one name, kept as long as somebody uses it", () => {
+    const store = new StatementStore();
+    const one = store.take(body("select 1"));
+    const two = store.take(body("select 1"));
+    const other = store.take(body("select 1", [23]));
+    expect(two).toBe(one);
+    expect(other).not.toBe(one);
+    expect([one.serverName, other.serverName]).toEqual(["PGBOUNCER_1", "PGBOUNCER_2"]);
+    expect(store.size).toBe(2);
+    store.giveBack(one);
+    expect(store.size).toBe(2);
+    store.giveBack(one);
+    store.giveBack(other);
+    expect(store.size).toBe(0);
+    // A name is never used again: a server may still have the old statement under it.
+    expect(store.take(body("select 1")).serverName).toBe("PGBOUNCER_3");
+  });
+
+  test("its Parse carries the server's name, and text and types as the client sent them", () => {
+    const sql = "select $1 -- \u00e9";
+    const statement = new StatementStore().take(body(sql, [23, 0]));
+    expect(Buffer.from(statement.parse).equals(parse("PGBOUNCER_1", sql, [23, 0]))).toBe(true);
+    expect(latin1(statement.serverNameBytes, 0, statement.serverNameBytes.length)).toBe("PGBOUNCER_1");
+  });
+
+  test("a statement taken back after its last use is found again, and not lost with another of its text", () => {
+    const store = new StatementStore();
+    const old = store.take(body("select 1"));
+    store.giveBack(old);
+    // What was forgotten is undone: the name was closed, and PostgreSQL has skipped that.
+    store.keep(old);
+    expect(store.size).toBe(1);
+    expect(store.take(body("select 1"))).toBe(old);
+    store.giveBack(old);
+    store.giveBack(old);
+    expect(store.size).toBe(0);
+
+    const young = store.take(body("select 1"));
+    store.keep(old);
+    expect(young).not.toBe(old);
+    store.giveBack(old);
+    expect(store.take(body("select 1"))).toBe(young);
+  });
+});
+
+describe("a server", () => {
+  test("relies on a Parse within its unit, and outside when it was confirmed", () => {
+    const store = new StatementStore();
+    const statements = new ServerStatements(store);
+    const statement = store.take(body("select 1"));
+    expect(statements.use(statement, 1)).toBe(false);
+    const presence = statements.add(statement, 1);
+    expect(statements.use(statement, 1)).toBe(true);
+    expect(statements.use(statement, 2)).toBe(false);
+    presence.confirmed = true;
+    expect(statements.use(statement, 2)).toBe(true);
+  });
+
+  test("the one unused for longest goes first", () => {
+    const store = new StatementStore();
+    const statements = new ServerStatements(store);
+    const [a, b, c] = ["a", "b", "c"].map((sql) => store.take(body(sql))) as [
+      PreparedStatement,
+      PreparedStatement,
+      PreparedStatement,
+    ];
+    for (const statement of [a, b, c]) statements.add(statement, 1);
+    statements.use(a, 1);
+    expect(statements.oldestBeyond(3)).toBe(null);
+    expect(statements.oldestBeyond(2)).toBe(b);
+    statements.delete(b, statements.presenceOf(b) as Presence);
+    expect(statements.oldestBeyond(1)).toBe(c);
+    // What was closed and is there after all counts as used now.
+    statements.restore(b, statements.add(b, 2));
+    expect(statements.oldestBeyond(2)).toBe(c);
+  });
+
+  test("what is known of a later Parse is not deleted with an earlier one", () => {
+    const store = new StatementStore();
+    const statements = new ServerStatements(store);
+    const statement = store.take(body("a"));
+    const first = statements.add(statement, 1);
+    const second = statements.add(statement, 2);
+    expect(statement.users).toBe(2);
+    statements.delete(statement, first);
+    expect(statements.presenceOf(statement)).toBe(second);
+    statements.clear();
+    expect(second.gone).toBe(true);
+    expect(statement.users).toBe(1);
+  });
+});
+
+test("uses are as many as names and servers that have it, and nothing is left when all is closed", () => {
+  const operation = fc.record({
+    what: fc.constantFrom("prepare", "close", "add", "delete", "restore", "clearClient", "clearServer"),
+    who: fc.nat(2),
+    sql: fc.constantFrom("a", "b", "c"),
+    name: fc.constantFrom("x", "y"),
+  });
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+      const store = new StatementStore();
+      const clients = Array.from({ length: 3 }, () => new ClientStatements(store));
+      const servers = Array.from({ length: 3 }, () => new ServerStatements(store));
+      const made = new Set<PreparedStatement>();
+      const forgotten: [server: number, statement: PreparedStatement, presence: Presence][] = [];
+      for (const { what, who, sql, name } of operations) {
+        const client = clients[who] as ClientStatements;
+        const server = servers[who] as ServerStatements;
+        const statement = client.get(name);
+        if (what === "prepare" && statement === undefined) {
+          const taken = store.take(body(sql));
+          made.add(taken);
+          client.set(name, taken);
+        } else if (what === "close" && statement !== undefined) {
+          expect(client.take(name)).toBe(statement);
+          store.giveBack(statement);
+        } else if (what === "add" && statement !== undefined) {
+          server.add(statement, 1);
+        } else if (what === "delete" && statement !== undefined) {
+          const presence = server.presenceOf(statement);
+          if (presence !== null) {
+            server.delete(statement, presence);
+            forgotten.push([who, statement, presence]);
+          }
+        } else if (what === "restore") {
+          const last = forgotten.pop();
+          if (last !== undefined) servers[last[0]]?.restore(last[1], last[2]);
+        } else if (what === "clearClient") client.clear();
+        else if (what === "clearServer") server.clear();
+
+        let alive = 0;
+        for (const each of made) {
+          const names = clients.reduce((sum, one) => sum + ["x", "y"].filter((key) => one.get(key) === each).length, 0);
+          const homes = servers.filter((one) => one.presenceOf(each) !== null).length;
+          expect(each.users).toBe(names + homes);
+          if (each.users > 0) alive += 1;
+        }
+        expect(store.size).toBeLessThanOrEqual(alive);
+      }
+      for (const client of clients) client.clear();
+      for (const server of servers) server.clear();
+      expect(store.size).toBe(0);
+      expect([...made].map(({ users }) => users)).toEqual([...made].map(() => 0));
+    }),
+  );
+});
+
+test("bytes of any value and number become characters of the same number", () => {
+  const bytes = Uint8Array.from({ length: 10_000 }, (_, i) => i & 0xff);
+  const text = latin1(bytes, 3, bytes.length);
+  expect(text).toHaveLength(9_997);
+  expect(Buffer.from(text, "latin1").equals(Buffer.from(bytes.subarray(3)))).toBe(true);
+  expect(latin1(bytes, 5, 5)).toBe("");
+});
