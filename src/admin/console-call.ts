@@ -92,8 +92,9 @@ export class ConsoleCall {
     this.#giveUp = giveUp;
   }
 
-  /** What it waited for was taken back. */
+  /** What it waited for was taken back, or the client waits no longer. */
   cancelled(): void {
+    this.#giveUp();
     this.fail("canceling statement due to user request", QUERY_CANCELED);
   }
 

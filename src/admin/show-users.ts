@@ -32,11 +32,8 @@ export const showUsersCommand: ConsoleCommand = {
       const user = call.pooler.residents.users.get(name);
       const entry = user?.entry ?? null;
       const { settings } = call.pooler;
-      // A console that asked nobody who came in is the console's own user's.
-      const isConsoleUser = name === CONSOLE_DATABASE;
-      const onConsole = consoles.filter((client) =>
-        client.user === null ? isConsoleUser : client.user === user,
-      ).length;
+      // Who was asked for no name that is known came in as the console's own user.
+      const unnamed = name === CONSOLE_DATABASE ? consoles.filter((client) => client.user === null).length : 0;
       call.row([
         name,
         size(entry, "poolSize"),
@@ -45,7 +42,7 @@ export const showUsersCommand: ConsoleCommand = {
         maxUserConnections(settings, entry),
         user?.connections.used ?? 0,
         maxUserClientConnections(settings, entry),
-        (user?.clientCount ?? 0) + onConsole,
+        (user?.clientCount ?? 0) + unnamed,
       ]);
     }
     call.done("SHOW");

@@ -213,6 +213,7 @@ export class Operations {
     const error = poolerError(PoolerErrors.serverShuttingDown);
     this.#endSuspend();
     this.#state = PoolerState.paused;
+    this.#residents.isPaused = true;
     this.#residents.serversClosedWith = error;
     for (const pool of this.#residents.pools()) {
       for (const client of pool.clients.in(ClientState.waiting)) client.fail(error);
@@ -230,6 +231,7 @@ export class Operations {
   /** Answers those whose condition holds now. Called by the janitor, and when somebody has left. */
   look(): void {
     if (this.#state === PoolerState.suspended) this.#dropLaggards();
+    this.#residents.sweepRetired();
     this.#look();
   }
 

@@ -197,8 +197,27 @@ export class Residents implements Directory {
     const mayLook = isAdmin || settings.statsUsers.has(userName) || settings.authType === AuthType.any;
     const user = this.users.get(userName) ?? null;
     if (!mayLook) return { allowed: false, error: user === null ? null : poolerError(PoolerErrors.notAllowed) };
+    const refusal = isAdmin ? null : this.#consoleLimit(user);
+    if (refusal !== null) return { allowed: false, error: refusal };
+    if (user !== null) {
+      user.clientCount += 1;
+      this.#admitted.set(client, { database: null, user });
+    }
     const console = this.#makeConsole(isAdmin ? ConsoleLevel.admin : ConsoleLevel.stats);
     return { allowed: true, trusted: settings.authType === AuthType.any, user, console };
+  }
+
+  /** Limits of clients hold on the console too, but not for admins: they must get in when all others are too many. */
+  #consoleLimit(user: User | null): ErrorToSend | null {
+    const { settings } = this.#engine;
+    const maxOfUser = user === null ? 0 : maxUserClientConnections(settings, user.entry);
+    if (user !== null && maxOfUser > 0 && user.clientCount >= maxOfUser)
+      return poolerError(PoolerErrors.tooManyUserClients);
+    const max = settings.maxDbClientConnections;
+    if (max === 0) return null;
+    let count = 0;
+    for (const client of this.clients) if (client.console !== null) count += 1;
+    return count >= max ? poolerError(PoolerErrors.tooManyDatabaseClients) : null;
   }
 
   closedFor(client: Client): ErrorToSend | null {

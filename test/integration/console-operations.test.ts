@@ -52,6 +52,16 @@ async function isOpen(promise: Promise<unknown>): Promise<boolean> {
   return !settled;
 }
 
+const openConsole = (): Promise<WireClient> =>
+  WireClient.login({ port: bouncer.port }, { user: "console", database: "pgbouncer" });
+
+/** Ctrl-C: returns when the pooler has dealt with it. */
+async function cancel(client: WireClient): Promise<void> {
+  const canceller = await WireClient.open({ port: bouncer.port });
+  canceller.send(int32(16), int32(80877102), int32(client.key!.pid), client.key!.secret);
+  expect(await canceller.rest()).toEqual([]);
+}
+
 /** Until it is paused, wholly or the database of that name. */
 const untilPaused = (): Promise<unknown> =>
   waitFor("the pause", async () => {
@@ -110,14 +120,32 @@ describe("PAUSE and RESUME", () => {
     await busy.end();
   });
 
+  test("a cancel request ends the waiting of PAUSE db, and leaves the pause", async () => {
+    const busy = await bouncer.connect({ database: "shop" });
+    await busy.query("begin");
+    const console = await openConsole();
+    console.send(query("PAUSE shop"));
+    await untilPaused();
+    await cancel(console);
+    const [error] = await console.until("Z");
+    expect(errorFields(error!.body)).toMatchObject({ S: "ERROR", C: "57014" });
+    expect(await rowOf("SHOW DATABASES", "shop")).toMatchObject({ paused: 1 });
+    // The end of the transaction answers nothing a second time.
+    await busy.query("commit");
+    await waitFor("the pause", async () => (await rowOf("SHOW POOLS", "shop"))?.["sv_active"] === 0);
+    console.send(query("SHOW VERSION"));
+    expect((await console.until("Z")).map(({ type }) => type).join("")).toBe("TDCZ");
+    console.end();
+    await busy.end();
+  });
+
   test("a cancel request ends a PAUSE that waits, and resumes", async () => {
     const busy = await bouncer.connect({ database: "shop" });
     await busy.query("begin");
-    const console = await WireClient.login({ port: bouncer.port }, { user: "console", database: "pgbouncer" });
+    const console = await openConsole();
     console.send(query("PAUSE"));
     await untilPaused();
-    const canceller = await WireClient.open({ port: bouncer.port });
-    canceller.send(Buffer.concat([int32(16), int32(80877102), int32(console.key!.pid), console.key!.secret]));
+    await cancel(console);
     const [error] = await console.until("Z");
     expect(errorFields(error!.body)).toMatchObject({ S: "ERROR", C: "57014" });
     expect((await bouncer.admin("SHOW STATE"))[0]).toEqual({ key: "active", value: "yes" });
@@ -129,7 +157,7 @@ describe("PAUSE and RESUME", () => {
   test("a console that leaves while its PAUSE waits leaves the pause", async () => {
     const busy = await bouncer.connect({ database: "shop" });
     await busy.query("begin");
-    const console = await WireClient.login({ port: bouncer.port }, { user: "console", database: "pgbouncer" });
+    const console = await openConsole();
     console.send(query("PAUSE"));
     await untilPaused();
     console.destroy();

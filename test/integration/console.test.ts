@@ -1,5 +1,6 @@
 /** The console as people and programs see it: psql, node-postgres and postgres.js, the simple and the extended protocol. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
 import { Client } from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -173,6 +174,19 @@ describe("who comes in", () => {
     await expect(refusal).rejects.toThrow(/authentication failed/);
   });
 
+  test("limits of clients hold for stats users, not for admins", async () => {
+    await bouncer.admin("SET max_user_client_connections = 1");
+    const first = await bouncer.connect({ database: "pgbouncer", user: "looker" });
+    await expect(bouncer.connect({ database: "pgbouncer", user: "looker" })).rejects.toMatchObject({
+      message: "client connections exceeded (max_user_client_connections)",
+    });
+    const admin = await bouncer.connect({ database: "pgbouncer", user: "console" });
+    const users = (await bouncer.admin("SHOW USERS")).filter(({ name }) => name === "looker" || name === "console");
+    expect(users.map((row) => row["current_client_connections"])).toEqual([2, 1]);
+    await Promise.all([first.end(), admin.end()]);
+    await bouncer.admin("RELOAD");
+  });
+
   test("the console has its own welcome", async () => {
     const client = new Client({ host: bouncer.host, port: bouncer.port, user: "looker", database: "pgbouncer" });
     const parameters = new Map<string, string>();
@@ -198,6 +212,15 @@ describe.skipIf(!hasPsql)("psql", () => {
     const { stdout, stderr, status } = spawnSync("psql", args, { encoding: "utf8" });
     return { output: stdout, errors: stderr, status };
   };
+
+  test("the process's own system user is admin over the Unix socket, without a password", () => {
+    const args = ["-X", "-A", "-t", `host=${bouncer.folder} port=${bouncer.port} dbname=pgbouncer user=pgbouncer`];
+    const command = ["-c", "SET verbose = 0"];
+    const { uid, gid } = statSync(bouncer.folder);
+    const own = spawnSync("psql", [...args, ...command], { encoding: "utf8", uid, gid });
+    expect([own.stderr, own.stdout]).toEqual(["", "SET verbose=0\n"]);
+    expect(bouncer.logContains(/pgbouncer access from unix socket/)).toBe(true);
+  });
 
   test("prints tables, tags and the help", () => {
     expect(run("SHOW STATE").output).toBe("active|yes\npaused|no\nsuspended|no\n");
