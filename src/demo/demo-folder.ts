@@ -3,10 +3,12 @@
  * that leaves it no last word (kill -9). The watcher also gives the terminal its cursor and its old screen back.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { cacheFolder } from "./cluster-template.ts";
-import { makeTemporaryFolder } from "./temporary-folder.ts";
+import { temporaryBase } from "./temporary-folder.ts";
 import { screenOff } from "./terminal-screen.ts";
 import type { UnprivilegedUser } from "./unprivileged-user.ts";
 
@@ -28,6 +30,7 @@ done
 
 /** Others may enter: PostgreSQL and the pooler run as another user when we are root. */
 const folderMode = 0o755;
+const nameBytes = 4;
 
 export class DemoFolder {
   readonly path: string;
@@ -45,10 +48,9 @@ export class DemoFolder {
     this.#duty.unref();
   }
 
-  /** Makes the folder, for `user` if we are root. `onTerminal`: stdout is a terminal that a screen is drawn on. */
+  /** Makes the folder below the machine's temporary folder, for `user` if we are root. `onTerminal`: stdout is a terminal that a screen is drawn on. */
   static make(user: UnprivilegedUser | null, onTerminal: boolean): DemoFolder {
-    const path = makeTemporaryFolder("pgc-demo-", user);
-    chmodSync(path, folderMode);
+    const path = join(temporaryBase(user), `pgc-demo-${randomBytes(nameBytes).toString("hex")}`);
     const last = onTerminal ? screenOff : "";
     const words = [path, last, String(process.pid), cacheFolder];
     const watcher = spawn("/bin/sh", ["-c", watcherScript, "sh", ...words], {
@@ -57,7 +59,12 @@ export class DemoFolder {
       // A session of its own, so that Ctrl-C and a kill of our group do not reach it.
       detached: true,
     });
-    return new DemoFolder(path, watcher);
+    const folder = new DemoFolder(path, watcher);
+    // Only now, so that there is no moment at which it stands unwatched.
+    mkdirSync(path);
+    chmodSync(path, folderMode);
+    if (user !== null) chownSync(path, user.uid, user.gid);
+    return folder;
   }
 
   /** Removes the folder and ends the watcher. */

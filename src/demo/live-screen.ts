@@ -112,7 +112,7 @@ function clientLines(clients: ClientFigures | null, width: number): Line[] {
     [waiting > 0 ? Style.warn : Style.dim, `${waitingDot} ${count(waiting)} waiting`],
     [Style.dim, `  ${idleDot} ${count(idle)} idle`],
   ];
-  if (visitors > 0) words.push([Style.accent, `   ${plural(visitors, "visitor")}: welcome!`]);
+  if (visitors > 0) words.push([Style.accent, `  ${plural(visitors, "visitor")}!`]);
   return [row("Clients", words), ...dots(clients, width)];
 }
 

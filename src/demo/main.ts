@@ -8,6 +8,7 @@ import { constants } from "node:os";
 import { runDemo } from "./demo.ts";
 import { parseDemoCommandLine } from "./demo-options.ts";
 import { endWithLauncher } from "./lifeline.ts";
+import { endWithNpm } from "./npm-parent.ts";
 import { StopRequest } from "./stop-request.ts";
 
 const stop = new StopRequest();
@@ -16,6 +17,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) {
 }
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => stop.make({ kind: "output" }));
 endWithLauncher();
+endWithNpm(process.env, () => stop.make({ kind: "signal", signal: "SIGTERM" }));
 
 const line = parseDemoCommandLine(process.argv.slice(2), process.env);
 if (line.kind === "help") console.log(line.text);

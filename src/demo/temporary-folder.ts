@@ -14,9 +14,12 @@ const baseBytesMax = 60;
  * `parent`: where it is made if that is short enough and within the user's reach; default the machine's.
  */
 export function makeTemporaryFolder(prefix: string, user: UnprivilegedUser | null, parent = tmpdir()): string {
-  let base = parent;
-  if (Buffer.byteLength(base) > baseBytesMax || !isReachable(base, user)) base = "/tmp";
-  const folder = mkdtempSync(join(base, prefix));
+  const folder = mkdtempSync(join(temporaryBase(user, parent), prefix));
   if (user !== null) chownSync(folder, user.uid, user.gid);
   return folder;
+}
+
+/** `parent`, or /tmp where that is too long for sockets or out of the user's reach. */
+export function temporaryBase(user: UnprivilegedUser | null, parent = tmpdir()): string {
+  return Buffer.byteLength(parent) > baseBytesMax || !isReachable(parent, user) ? "/tmp" : parent;
 }
