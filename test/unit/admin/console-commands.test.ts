@@ -200,6 +200,15 @@ describe("what commands do", () => {
     expect(client.run("SHOW CONFIG").rows.find(([key]) => key === "pool_mode")?.[1]).toBe("transaction");
   });
 
+  test("RELOAD whose TLS settings cannot be used is F0000 too, and says why in the log", () => {
+    const harness = new ConsoleHarness();
+    const client = harness.connect();
+    harness.ini = HARNESS_INI.replace("pool_mode = transaction", "pool_mode = session\nclient_tls_sslmode = require");
+    expect(client.run("RELOAD").error).toMatchObject({ C: "F0000" });
+    expect(harness.logged.join("\n")).toContain("client_tls_key_file and client_tls_cert_file must be set");
+    expect(client.run("SHOW CONFIG").rows.find(([key]) => key === "pool_mode")?.[1]).toBe("session");
+  });
+
   test("KILL_CLIENT of another console, and of itself", () => {
     const harness = new ConsoleHarness();
     const admin = harness.connect();
