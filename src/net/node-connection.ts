@@ -13,6 +13,7 @@
  */
 import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
+import type { ChunkMemory } from "./chunk-memory.ts";
 import { socketHandle } from "./node-handle.ts";
 import { tlsPeerOf } from "./node-tls.ts";
 import type { NodeTlsContexts } from "./node-tls.ts";
@@ -234,16 +235,15 @@ export class NodeConnection implements Connection {
 }
 
 /** Options for all plain sockets of one transport: the memory they read into, and where it goes. */
-export function readOptions(sizeBytes: number): OnReadOpts {
+export function readOptions(sizeBytes: number, chunks: ChunkMemory): OnReadOpts {
+  // Node calls it as a method of the socket.
+  function received(this: unknown, count: number, memory: Uint8Array): boolean {
+    const bytes = chunks.take(count);
+    (memory as Buffer).copy(bytes, 0, 0, count);
+    (this as OwnedSocket)[CONNECTION].received(bytes);
+    return true;
+  }
   return { buffer: Buffer.allocUnsafeSlow(sizeBytes), callback: received };
-}
-
-/** Node calls it as a method of the socket. */
-function received(this: unknown, count: number, memory: Uint8Array): boolean {
-  const bytes = Buffer.allocUnsafe(count);
-  (memory as Buffer).copy(bytes, 0, 0, count);
-  (this as OwnedSocket)[CONNECTION].received(bytes);
-  return true;
 }
 
 function decrypted(this: Socket, bytes: Uint8Array): void {

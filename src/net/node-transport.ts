@@ -6,6 +6,7 @@
  */
 import { createServer, Socket, connect as connectSocket } from "node:net";
 import type { ListenOptions as NodeListenOptions, OnReadOpts, Server, SocketConstructorOpts } from "node:net";
+import { ChunkMemory } from "./chunk-memory.ts";
 import { NodeConnection, readOptions } from "./node-connection.ts";
 import { serverHandle } from "./node-handle.ts";
 import type { ServerHandle } from "./node-handle.ts";
@@ -21,7 +22,12 @@ const PATH_BYTES_MAX = 107;
 
 export class NodeTransport implements Transport {
   readonly #contexts = new NodeTlsContexts();
-  readonly #onread: OnReadOpts = readOptions(READ_BYTES);
+  readonly #chunks = new ChunkMemory();
+  readonly #onread: OnReadOpts = readOptions(READ_BYTES, this.#chunks);
+
+  reuse(memory: Uint8Array): void {
+    this.#chunks.giveBack(memory);
+  }
 
   async listen(
     at: Address,

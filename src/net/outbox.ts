@@ -8,6 +8,9 @@
  * continues it in `onDrain`. What is gathered is written early when it exceeds the same figure. So an outbox holds at most
  * twice that and what one read of the source brings (64 KiB on Node, up to 512 KiB on Bun).
  *
+ * A chunk that was received and goes on whole is given back to the transport when the kernel has it (`Turn.reuse`): it
+ * is in no other outbox, and the framer that it came through keeps no memory that was advanced over.
+ *
  * An empty outbox keeps no array.
  */
 import type { Connection } from "./transport.ts";
@@ -90,7 +93,7 @@ export class Outbox implements Flushable {
     this.#more = null;
     this.#gathered = 0;
     if (connection === null) return;
-    if (more === null) this.#held = writeSlice(connection, memory, this.#start, this.#end);
+    if (more === null) this.#writeSlice(connection, memory, this.#start, this.#end);
     else this.#writeAll(connection, memory, more);
   }
 
@@ -124,7 +127,7 @@ export class Outbox implements Flushable {
           this.#writeScratch(connection, used);
           used = 0;
         }
-        this.#held = writeSlice(connection, memory, start, end);
+        this.#writeSlice(connection, memory, start, end);
       } else {
         copy(this.#scratch.bytes, used, memory, start, end);
         used += length;
@@ -135,6 +138,13 @@ export class Outbox implements Flushable {
       end = more[i + 2] as number;
     }
     if (used > 0) this.#writeScratch(connection, used);
+  }
+
+  #writeSlice(connection: Connection, memory: Uint8Array, start: number, end: number): void {
+    const whole = start === 0 && end === memory.length;
+    this.#held = connection.write(whole ? memory : memory.subarray(start, end));
+    // A chunk that went on as a whole belonged to this outbox alone.
+    if (whole && this.#held === 0) this.#turn.reuse(memory);
   }
 
   #writeScratch(connection: Connection, used: number): void {
@@ -148,10 +158,6 @@ export class Outbox implements Flushable {
     this.#held = connection.write(gathered);
     if (this.#held > 0) this.#scratch.giveAway();
   }
-}
-
-function writeSlice(connection: Connection, memory: Uint8Array, start: number, end: number): number {
-  return connection.write(start === 0 && end === memory.length ? memory : memory.subarray(start, end));
 }
 
 function copy(target: Uint8Array, at: number, memory: Uint8Array, start: number, end: number): void {

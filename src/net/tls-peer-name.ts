@@ -10,7 +10,8 @@ export function verifyPeerName(certificate: Uint8Array, host: string): string | 
   } catch {
     return "the certificate cannot be read";
   }
-  const matches =
-    isLiteralAddress(host) ? parsed.checkIP(host) !== undefined : parsed.checkHost(host, { subject: "default" }) !== undefined;
+  const matches = isLiteralAddress(host)
+    ? parsed.checkIP(host) !== undefined
+    : parsed.checkHost(host, { subject: "default" }) !== undefined;
   return matches ? null : `the certificate is not for host "${host}"`;
 }

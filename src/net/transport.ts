@@ -28,6 +28,12 @@ export interface Transport {
   listen(at: Address, options: ListenOptions, accept: (connection: Connection) => ConnectionEvents): Promise<Listener>;
   /** Never throws, and calls nothing back before it has returned. */
   connect(to: Address, events: ConnectionEvents): Connection;
+  /**
+   * `memory`, a whole chunk as `onData` of any of this transport's connections handed it out, is not referred to any
+   * more and may be used for another. A transport that has no use for it does not have this; memory that came from
+   * elsewhere is ignored.
+   */
+  reuse?(memory: Uint8Array): void;
 }
 
 export interface Listener {

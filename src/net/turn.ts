@@ -43,6 +43,11 @@ export class Turn {
     this.#pending.push(target);
   }
 
+  /** All of `memory` has left and nobody refers to it: see `Transport.reuse`. */
+  reuse(memory: Uint8Array): void {
+    this.#world.transport.reuse?.(memory);
+  }
+
   #open(): void {
     this.#fresh = true;
     this.#world.afterTurn(this.#end);

@@ -27,7 +27,7 @@ const VERSION_WORDS: Readonly<Record<string, readonly TlsVersion[]>> = {
   default: ["TLSv1.2", "TLSv1.3"],
 };
 /** Words of PgBouncer's that mean the library's own list. */
-const DEFAULT_CIPHERS = new Set(["", "default", "secure", "normal", "fast"]);
+const DEFAULT_CIPHERS: ReadonlySet<string> = new Set(["", "default", "secure", "normal", "fast"]);
 
 export class ConfiguredTls implements TlsContexts {
   readonly #settings: Settings;

@@ -37,6 +37,8 @@ export interface ConnectionHost {
   thrown(end: SimConnection, error: unknown): void;
   note(kind: number, end: SimConnection, size: number): void;
   closed(end: SimConnection): void;
+  /** A chunk is about to be given to `onData`. */
+  handedOut(chunk: Uint8Array): void;
 }
 
 /** Kinds of events in the chronicle's hash. */
@@ -339,6 +341,7 @@ export class SimConnection implements Connection {
     this.#inboxBytes -= size;
     this.receivedBytes += size;
     this.#host.note(Noted.data, this, size);
+    this.#host.handedOut(chunk);
     this.#call((events) => events.onData(chunk));
   }
 

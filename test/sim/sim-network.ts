@@ -45,6 +45,7 @@ export class SimNetwork implements ConnectionHost {
   readonly #temper: NetworkTemper;
   readonly #listeners = new Map<string, SimListener>();
   readonly #reach = new Map<string, Reach>();
+  readonly #chunks = new WeakSet<Uint8Array>();
   #heldPeakBytes = 0;
   #nextId = 3;
   #nextPort = 20_000;
@@ -60,7 +61,18 @@ export class SimNetwork implements ConnectionHost {
     return {
       listen: (at, _options, accept) => this.#listen(side, at, accept),
       connect: (to, events) => this.#connect(side, to, events),
+      reuse: (memory) => this.#spoil(memory),
     };
+  }
+
+  /** `chunk` goes to its callee, who may give it back. */
+  handedOut(chunk: Uint8Array): void {
+    this.#chunks.add(chunk);
+  }
+
+  /** Memory that nobody refers to any more is overwritten, so that whoever still reads it is found out. */
+  #spoil(memory: Uint8Array): void {
+    if (this.#chunks.delete(memory)) memory.fill(0xdb);
   }
 
   /** From now on connections to this address are refused, hang, or come through again. */

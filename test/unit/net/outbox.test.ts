@@ -10,6 +10,7 @@ const SCRATCH_BYTES = 64 * 1024;
 
 /** A turn that ends when it is told to. */
 class HandTurn {
+  readonly reused: Uint8Array[] = [];
   readonly turn: Turn;
   now = 0;
   #tasks: (() => void)[] = [];
@@ -18,6 +19,7 @@ class HandTurn {
     const world = {
       clock: { now: () => this.now },
       afterTurn: (task: () => void) => this.#tasks.push(task),
+      transport: { reuse: (memory: Uint8Array) => this.reused.push(memory) },
     } as unknown as World;
     this.turn = new Turn(world);
   }
@@ -93,6 +95,19 @@ describe("writes of a turn", () => {
     expect(seen[0]?.byteOffset).toBe(10);
     expect(seen[0]).toHaveLength(20);
     expect(outbox.backlog).toBe(0);
+  });
+
+  test("a chunk is given back when all of it is in the kernel in one piece, and only then", () => {
+    const { hand, connection, outbox } = make();
+    const [whole, cut, held] = [bytesOf(100, 1), bytesOf(100, 2), bytesOf(100, 3)];
+    outbox.addAll(whole);
+    hand.end();
+    outbox.add(cut, 0, 99);
+    hand.end();
+    connection.holds.push(0.5);
+    outbox.addAll(held);
+    hand.end();
+    expect(hand.reused).toEqual([whole]);
   });
 
   test("small slices are one write, long ones go by themselves and in their place", () => {
