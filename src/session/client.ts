@@ -310,10 +310,14 @@ export class Client implements ConnectionEvents, EntryOwner {
       if (waits && this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
       return;
     }
+    if (this.isSettingParameters) {
+      // Nothing of it is sent before PostgreSQL has answered, which may take any time.
+      if (this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
+      return;
+    }
     if (server.outbox.full) this.#holds.hold(Hold.serverBacklog);
     if (server.pipeline.full) this.#holds.hold(Hold.steps);
-    if (!this.isMidMessage && server.pipeline.isEmpty && server.status === IDLE && !this.isSettingParameters)
-      this.#finishUnit(server);
+    if (!this.isMidMessage && server.pipeline.isEmpty && server.status === IDLE) this.#finishUnit(server);
   }
 
   /** Bytes of the client's own go to its server. For `statement-relay.ts` too. */
@@ -352,6 +356,7 @@ export class Client implements ConnectionEvents, EntryOwner {
       this.isSettingParameters = false;
       if (this.server !== server) return;
       if (failure === null) {
+        this.#holds.release(Hold.waiting);
         this.#process();
         return;
       }

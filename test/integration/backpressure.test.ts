@@ -152,6 +152,27 @@ test("a server that does not take its data stops the client that sends them", as
   client.end();
 });
 
+test("a server that does not answer while the client's settings are being set: no more than a little is taken", async () => {
+  await backends.terminate(await backends.pids());
+  const first = await login();
+  first.send(query("select 1"));
+  await first.until("Z");
+  first.end();
+  const [backend] = await backends.list();
+  const client = await WireClient.login(bouncer, { user: "postgres", database: "main", application_name: "other" });
+  process.kill(backend!.pid, "SIGSTOP");
+  try {
+    client.send(query(`select length('${"z".repeat(64 * mib)}')`));
+    expect(await standstill()).toBeLessThanOrEqual(heldBytesMax);
+    expect(await answerOfOthers()).toEqual([1, 1, 1, 1, 1]);
+  } finally {
+    process.kill(backend!.pid, "SIGCONT");
+  }
+  const row = (await client.until("Z")).find(({ type }) => type === "D");
+  expect(columns(row!.body)).toEqual([String(64 * mib)]);
+  client.end();
+});
+
 test.each([
   ["a simple query", (value: string) => [query(`select length('${value}'), md5('${value}')`)]],
   [
