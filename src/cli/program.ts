@@ -15,7 +15,7 @@ import { loadLibc } from "../net/libc.ts";
 import { becomeUser, findUser } from "../net/system-user.ts";
 import { createWorld } from "../net/world-of-runtime.ts";
 import type { World } from "../net/world.ts";
-import { ShutdownMode } from "../pooler/operations.ts";
+import { PoolerState, ShutdownMode } from "../pooler/operations.ts";
 import { Pooler } from "../pooler/pooler.ts";
 import { parseCommandLine, usage } from "./command-line.ts";
 import type { CommandLine } from "./command-line.ts";
@@ -193,7 +193,7 @@ class Process {
         return;
       case "SIGINT":
       case "SIGTERM":
-        if (operations.shutdownMode !== null) {
+        if (operations.shutdownMode !== null || (signal === "SIGINT" && operations.state === PoolerState.suspended)) {
           log.log(`got ${signal} while shutting down, fast exit`);
           operations.shutdown(ShutdownMode.immediate);
         } else if (signal === "SIGTERM") {

@@ -190,7 +190,7 @@ export class Residents implements Directory {
     const { log, settings, world } = this.#engine;
     const peer = client.startup?.isUnixSocket ? world.peerCredentials(client.connection.fd) : null;
     if (peer !== null && userName === CONSOLE_DATABASE && peer.uid === process.getuid?.()) {
-      log.log(`${client} pgbouncer access from unix socket`);
+      if (settings.logConnections) log.log(`${client} pgbouncer access from unix socket`);
       return { allowed: true, trusted: true, user: null, console: this.#makeConsole(ConsoleLevel.admin) };
     }
     const isAdmin = settings.adminUsers.has(userName);

@@ -17,7 +17,7 @@ import { PUT_IN, Step, SWALLOW } from "../pipeline/step.ts";
 import type { Framer } from "../protocol/framer.ts";
 import { HEADER_BYTES } from "../protocol/framer.ts";
 import { close } from "../protocol/frontend-messages.ts";
-import { Frontend, TargetKind } from "../protocol/message-type.ts";
+import { Frontend, TargetKind, TransactionStatus } from "../protocol/message-type.ts";
 import {
   BindParts,
   ParseParts,
@@ -146,7 +146,8 @@ function relayParse(
   const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
   client.statements.set(name, statement);
   server.pool.database.counters.clientParseCount += 1;
-  if (server.statements.use(statement, server.pipeline.unit)) {
+  // In a failed transaction PostgreSQL refuses a Parse, whether it has the statement or not: it has to say so itself.
+  if (server.status !== TransactionStatus.Failed && server.statements.use(statement, server.pipeline.unit)) {
     server.pipeline.push(Step.parse | PUT_IN, client, new NewName(client, name, statement));
   } else {
     prepare(client, server, statement, Step.parse, new NewName(client, name, statement));
