@@ -21,6 +21,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const commandFiles = {
   test: "scripts/test.ts",
+  "test:drivers": "test/drivers/main.ts",
   check: "scripts/check.ts",
   build: "scripts/build.ts",
   demo: "src/demo/main.ts",

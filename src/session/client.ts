@@ -31,7 +31,7 @@ import type { ParameterValues } from "../state/tracked-parameters.ts";
 import { isIdle, isKnown, mayNameStatement, stepOf } from "./client-message.ts";
 import { ClientStartup } from "./client-startup.ts";
 import type { ClientState } from "./client-state.ts";
-import { welcomeMessages } from "./client-welcome.ts";
+import { Welcome } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
 import { ConsoleSeat } from "./console-seat.ts";
 import type { Engine } from "./engine.ts";
@@ -40,7 +40,7 @@ import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
 import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
-import type { ServerPool, Welcome } from "./server-pool.ts";
+import type { ServerPool } from "./server-pool.ts";
 import { Relayed, isReadable, relayStatementMessage } from "./statement-relay.ts";
 import { UnitClock } from "./unit-clock.ts";
 import type { User } from "./user.ts";
@@ -137,21 +137,21 @@ export class Client implements ConnectionEvents, EntryOwner {
     this.console = console;
     this.#seat = new ConsoleSeat(console);
     this.engine.directory.loggedIn(this);
-    this.#welcome(console.parameters);
+    this.#welcome(new Welcome(console.parameters, this.parameters));
   }
 
   /** Its pool knows what to tell it: the login is over. */
   greeted(welcome: Welcome): void {
     this.parameters = this.engine.parameters.filled(this.parameters, welcome.tracked);
     if (this.pool !== null) this.pool.database.counters.clientLoginCount += 1;
-    this.#welcome(welcome.untracked);
+    this.#welcome(welcome);
   }
 
-  #welcome(untracked: Welcome["untracked"]): void {
+  #welcome(welcome: Welcome): void {
     if (this.startup !== null) this.#unixSource = this.startup.unixSource;
     this.startup = null;
     this.requestAt = this.engine.turn.now;
-    this.send(welcomeMessages(this, untracked, this.parameters));
+    this.send(welcome.messagesFor(this));
     if (this.framer.pending > 0) this.#process();
   }
 
@@ -184,7 +184,8 @@ export class Client implements ConnectionEvents, EntryOwner {
   }
 
   onEnd(): void {
-    if (this.isClosed) return;
+    // Who sends a cancel request has nothing more to say: some end their half at once, and wait for ours.
+    if (this.isClosed || this.startup?.isCanceling === true) return;
     if (this.startup !== null) this.close(this.startup.closeReason(null));
     else this.close("client unexpected eof");
   }

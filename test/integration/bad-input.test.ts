@@ -2,7 +2,7 @@
  * What no client should send: lengths out of range, messages of the wrong phase, half messages, garbage. That connection alone
  * is closed, with the right error and a line in the log; a witness on the same server notices nothing.
  */
-import { randomFillSync } from "node:crypto";
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
 import { Bouncer } from "../support/bouncer.ts";
@@ -60,13 +60,19 @@ afterAll(async () => {
 
 /** The witness, and a newcomer, are served after whatever a test did. */
 beforeEach(() => async () => {
+  if (!(await isServing())) throw new Error("others are not served any more");
+});
+
+async function isServing(): Promise<boolean> {
   const newcomer = await WireClient.login(bouncer, { user: "postgres", database: "open" });
+  const answers: string[] = [];
   for (const client of [witness, newcomer]) {
     client.send(query("select 1"));
-    expect(types(await client.until("Z", "E"))).toBe("TDCZ");
+    answers.push(types(await client.until("Z", "E")));
   }
   newcomer.end();
-});
+  return answers.every((answer) => answer === "TDCZ");
+}
 
 /** A header with any length. */
 function headed(type: string, length: number, body: Buffer = Buffer.alloc(0)): Buffer {
@@ -101,7 +107,8 @@ async function send(phase: "fresh" | "password" | "in", bytes: Buffer): Promise<
   const messages = await client.rest();
   client.destroy();
   const last = messages.at(-1);
-  if (last?.type === "E") expect(errorFields(last.body)).toMatchObject({ S: "FATAL", C: "08P01" });
+  const fields = last?.type === "E" ? errorFields(last.body) : null;
+  expect(fields === null || (fields["S"] === "FATAL" && fields["C"] === "08P01")).toBe(true);
   return {
     answered: types(messages),
     error: last?.type === "E" ? errorFields(last.body)["M"]! : null,
@@ -119,16 +126,31 @@ describe("before the login", () => {
     ["a negative length", packet(-1, int32(0x30000)), null],
     ["an unknown request code", packet(8, int32(80877199)), "bad packet header: '0000000804d2168f'"],
     ["an SSL request with a body", packet(12, int32(80877103), int32(0)), "bad packet header: '0000000c04d2162f'"],
-    ["no terminator", packet(17, int32(0x30000), Buffer.from("user\0bob\0")), "invalid startup packet layout: expected terminator as last byte"],
-    ["a name without a value", packet(14, int32(0x30000), Buffer.from("user\0\0")), "invalid startup packet layout: expected terminator as last byte"],
-    ["bytes behind the terminator", packet(19, int32(0x30000), Buffer.from("user\0b\0\0xyz")), "invalid startup packet layout: expected terminator as last byte"],
-    ["nothing but a version", packet(8, int32(0x30000)), "invalid startup packet layout: expected terminator as last byte"],
+    [
+      "no terminator",
+      packet(17, int32(0x30000), Buffer.from("user\0bob\0")),
+      "invalid startup packet layout: expected terminator as last byte",
+    ],
+    [
+      "a name without a value",
+      packet(14, int32(0x30000), Buffer.from("user\0\0")),
+      "invalid startup packet layout: expected terminator as last byte",
+    ],
+    [
+      "bytes behind the terminator",
+      packet(19, int32(0x30000), Buffer.from("user\0b\0\0xyz")),
+      "invalid startup packet layout: expected terminator as last byte",
+    ],
+    [
+      "nothing but a version",
+      packet(8, int32(0x30000)),
+      "invalid startup packet layout: expected terminator as last byte",
+    ],
     ["a terminator only", packet(9, int32(0x30000), Buffer.from("\0")), "no username supplied"],
     ["a password", message("p", "secret"), "client password pkt before startup packet"],
   ])("%s", async (_name, bytes, text) => {
     const { answered, error, log } = await send("fresh", bytes);
-    if (text === null) expect(error).toMatch(/^bad packet header: '[0-9a-f]{2,16}'$/);
-    else expect(error).toBe(text);
+    expect(text === null ? /^bad packet header: '[0-9a-f]{2,16}'$/.test(error ?? "") : error === text).toBe(true);
     expect(answered).toBe("E");
     expect(log).toMatch(/LOG C-0x\w+: \(nodb\)\/\(nouser\)@127\.0\.0\.1:\d+ closing because: /);
   });
@@ -142,7 +164,9 @@ describe("before the login", () => {
   ])("%s is closed without a word, but with a line", async (_name, bytes, reason) => {
     const { error, log } = await send("fresh", bytes);
     expect(error === null || error.startsWith("bad packet header")).toBe(true);
-    expect(log).toMatch(error === null ? new RegExp(`closing because: ${reason}`) : /closing because: bad packet header/);
+    expect(log).toMatch(
+      error === null ? new RegExp(`closing because: ${reason}`) : /closing because: bad packet header/,
+    );
   });
 
   test("TLS where there is none", async () => {
@@ -172,10 +196,26 @@ describe("during the password dialogue", () => {
     ["a length beyond all passwords", headed("p", 10_000_000), "bad packet header: 'login message'"],
     ["an empty response", message("p"), "SASL authentication failed"],
     ["a mechanism without its end", message("p", Buffer.from("SCRAM-SHA-256")), "SASL authentication failed"],
-    ["a wrong inner length", message("p", "SCRAM-SHA-256", int32(1000), Buffer.from("n,,n=,r=x")), "SASL authentication failed"],
-    ["a negative inner length", message("p", "SCRAM-SHA-256", int32(-7), Buffer.from("n,,n=,r=x")), "SASL authentication failed"],
-    ["binary nonsense", message("p", "SCRAM-SHA-256", int32(4), Buffer.from([0, 255, 1, 128])), "SASL authentication failed"],
-    ["channel binding", message("p", "SCRAM-SHA-256", int32(11), Buffer.from("p=x,,n=,r=x")), "SASL authentication failed"],
+    [
+      "a wrong inner length",
+      message("p", "SCRAM-SHA-256", int32(1000), Buffer.from("n,,n=,r=x")),
+      "SASL authentication failed",
+    ],
+    [
+      "a negative inner length",
+      message("p", "SCRAM-SHA-256", int32(-7), Buffer.from("n,,n=,r=x")),
+      "SASL authentication failed",
+    ],
+    [
+      "binary nonsense",
+      message("p", "SCRAM-SHA-256", int32(4), Buffer.from([0, 255, 1, 128])),
+      "SASL authentication failed",
+    ],
+    [
+      "channel binding",
+      message("p", "SCRAM-SHA-256", int32(11), Buffer.from("p=x,,n=,r=x")),
+      "SASL authentication failed",
+    ],
   ])("%s", async (_name, bytes, text) => {
     const { answered, error, log } = await send("password", bytes);
     expect(error).toBe(text);
@@ -224,8 +264,7 @@ describe("after the login", () => {
     ["a Describe of an unknown statement", describeStatement("nowhere"), "prepared statement did not exist"],
   ])("%s", async (_name, bytes, text) => {
     const { error, log } = await send("in", Buffer.concat([bytes]));
-    if (typeof text === "string") expect(error).toBe(text);
-    else expect(error).toMatch(text);
+    expect(typeof text === "string" ? error === text : text.test(error ?? "")).toBe(true);
     expect(log).toMatch(/LOG C-0x\w+: open\/postgres@127\.0\.0\.1:\d+ closing because: /);
   });
 
@@ -233,7 +272,10 @@ describe("after the login", () => {
     ["an empty Query body", headed("Q", 4)],
     ["a Query without its zero", message("Q", Buffer.from("select 1"))],
     ["an Execute without a row limit", Buffer.concat([parse("", "select 1"), bind("", ""), message("E", ""), sync()])],
-    ["a Bind with too many values", Buffer.concat([parse("", "select 1"), message("B", "", "", int16(0), int16(9)), sync()])],
+    [
+      "a Bind with too many values",
+      Buffer.concat([parse("", "select 1"), message("B", "", "", int16(0), int16(9)), sync()]),
+    ],
     ["a Describe of neither", Buffer.concat([message("D", Buffer.from("X"), ""), sync()])],
     ["a FunctionCall of nonsense", message("F", int32(1))],
     ["an Execute of no portal", Buffer.concat([describePortal("none"), execute("none"), sync()])],
@@ -246,7 +288,13 @@ describe("after the login", () => {
   });
 
   test("a message that stops in the middle, in every length", async () => {
-    const bytes = Buffer.concat([parse("s", "select $1::text"), bind("", "s", ["x"]), execute(""), sync(), query("select 1")]);
+    const bytes = Buffer.concat([
+      parse("s", "select $1::text"),
+      bind("", "s", ["x"]),
+      execute(""),
+      sync(),
+      query("select 1"),
+    ]);
     for (let cut = 1; cut < bytes.length; cut += 3) {
       const client = await WireClient.login(bouncer, { user: "postgres", database: "open" });
       client.send(bytes.subarray(0, cut));
@@ -259,18 +307,40 @@ describe("after the login", () => {
       );
       return (busy.rows as { n: number }[])[0]!.n === 0;
     });
+    expect(await isServing()).toBe(true);
   });
 
   test("garbage, in many forms", async () => {
     for (let round = 0; round < 40; round += 1) {
-      const bytes = randomFillSync(Buffer.alloc(200));
+      const bytes = Buffer.concat([0, 1, 2].map((part) => createHash("sha512").update(`${round}.${part}`).digest()));
       const client =
-        round % 2 === 0 ? await WireClient.open(bouncer) : await WireClient.login(bouncer, { user: "postgres", database: "open" });
+        round % 2 === 0
+          ? await WireClient.open(bouncer)
+          : await WireClient.login(bouncer, { user: "postgres", database: "open" });
       client.send(bytes);
       client.socket.end();
       await client.rest();
       client.destroy();
     }
+    expect(await isServing()).toBe(true);
+  });
+
+  test("a cancel request whose sender ends its half at once is not forgotten", async () => {
+    const client = await WireClient.login(bouncer, { user: "postgres", database: "open" });
+    client.send(query("select pg_sleep(20)"));
+    await waitFor("the query to run", async () => {
+      const running = await cluster.query(
+        "select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'",
+      );
+      return running.rows.length === 1;
+    });
+    const canceller = await WireClient.open(bouncer);
+    canceller.send(packet(16, int32(80877102), int32(client.key!.pid), client.key!.secret));
+    canceller.socket.end();
+    const answer = await client.until("Z");
+    expect(errorFields(answer.find(({ type }) => type === "E")!.body)["C"]).toBe("57014");
+    expect(await canceller.rest()).toEqual([]);
+    client.end();
   });
 
   test("max_packet_size", async () => {

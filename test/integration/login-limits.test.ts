@@ -157,7 +157,8 @@ test("unknown databases come from `*`, and PostgreSQL says which do not exist", 
 });
 
 test("without `*` an unknown database is refused, but only to who knows a password", async () => {
-  const { "*": _pattern, ...named } = databases;
+  const named = { ...databases };
+  delete named["*"];
   const strict = await Bouncer.start({ databases: named, userlist, settings: base });
   try {
     const right = await logIn(strict, { user: "postgres", database: "nowhere", password: "pw" });

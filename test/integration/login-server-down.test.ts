@@ -28,7 +28,10 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-async function start(databases: Record<string, string>, settings: Record<string, string | number> = {}): Promise<Bouncer> {
+async function start(
+  databases: Record<string, string>,
+  settings: Record<string, string | number> = {},
+): Promise<Bouncer> {
   const bouncer = await Bouncer.start({
     databases,
     userlist: { postgres: "", locked: "", nologin: "" },
@@ -123,7 +126,7 @@ test("with a known welcome logins work while PostgreSQL is down, and queries say
 });
 
 test("all who wait are told PostgreSQL's own words when it refuses the login", async () => {
-  const bouncer = await start({ shop: target(), missing: `${target().replace("dbname=postgres", "dbname=missing")}` });
+  const bouncer = await start({ shop: target(), missing: target().replace("dbname=postgres", "dbname=missing") });
   const waiting = await Promise.all(Array.from({ length: 5 }, () => knock(bouncer, "missing")));
   const answers = await Promise.all(waiting.map((client) => refusal(client)));
   for (const answer of answers) {
@@ -162,7 +165,10 @@ test("a PostgreSQL that is starting up (57P03) refuses nobody: they wait", async
   const port = await refusing(() => answer);
   const bouncer = await start({ shop: `host=127.0.0.1 port=${port}` });
   const client = await knock(bouncer, "shop");
-  await waitFor("two attempts", () => bouncer.logCount(/server login failed: FATAL the database system is starting up/) >= 2);
+  await waitFor(
+    "two attempts",
+    () => bouncer.logCount(/server login failed: FATAL the database system is starting up/) >= 2,
+  );
   answer = fatal("53300", "sorry, too many clients already");
   expect(await refusal(client)).toMatchObject({ C: "53300", M: "sorry, too many clients already" });
 });
@@ -200,6 +206,7 @@ test("server_connect_timeout ends an attempt that is accepted and never answered
   const client = await knock(bouncer, "shop");
   await bouncer.waitForLog(/S-.*closing because: connect timeout \(age=/);
   await waitFor("the next attempt", () => sockets.length >= 2);
+  expect(client.socket.destroyed).toBe(false);
   client.destroy();
   for (const socket of sockets) socket.destroy();
 });
@@ -208,5 +215,6 @@ test("a name that does not resolve", async () => {
   const bouncer = await start({ shop: "host=no-such-host.invalid port=5432" }, { client_login_timeout: 3 });
   const client = await knock(bouncer, "shop");
   await bouncer.waitForLog(/S-.*closing because: server DNS lookup failed \(age=/);
+  expect(bouncer.log()).not.toMatch(/C-.*closing because/);
   client.destroy();
 });

@@ -36,7 +36,8 @@ beforeAll(async () => {
   const rows = (await cluster.query("select rolname, rolpassword from pg_authid where rolpassword is not null")).rows;
   for (const row of rows as { rolname: string; rolpassword: string }[]) stored.set(row.rolname, row.rolpassword);
 
-  const at = (database: string, more = ""): string => `host=${cluster.host} port=${cluster.port} dbname=${database} ${more}`;
+  const at = (database: string, more = ""): string =>
+    `host=${cluster.host} port=${cluster.port} dbname=${database} ${more}`;
   bouncer = await Bouncer.start({
     databases: {
       cleartext: at("cleartext"),
@@ -155,7 +156,8 @@ test("a refused login does not keep later ones out once the secret is right", as
 
 test("no secret is in the log", () => {
   const log = bouncer.log();
-  for (const secret of [password, md5Secret("mike", password), long, ...stored.values()]) expect(log).not.toContain(secret);
+  for (const secret of [password, md5Secret("mike", password), long, ...stored.values()])
+    expect(log).not.toContain(secret);
 });
 
 describe("SCRAM pass-through", () => {

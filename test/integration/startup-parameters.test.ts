@@ -92,7 +92,7 @@ test("interleaved: no query runs between a stranger's SET and its own", async ()
 test("what a client sets itself follows it, and stays away from others", async () => {
   const [setter, other] = [await enter({}), await enter({ TimeZone: "Asia/Tokyo" })];
   await ask(setter, "set timezone = 'Europe/Rome'");
-  await ask(setter, "set search_path = left_side, \"odd name\", public");
+  await ask(setter, 'set search_path = left_side, "odd name", public');
   expect(await ask(other, "show timezone")).toEqual(["Asia/Tokyo"]);
   expect(await ask(other, "show search_path")).toEqual(['"$user", public']);
   expect(await ask(setter, "show timezone")).toEqual(["Europe/Rome"]);
@@ -124,7 +124,9 @@ test("a spelling that means the same is set once, and known in PostgreSQL's own 
     for (const each of [client, other]) each.end();
   });
   expect(log.match(/varcache_apply: SET DateStyle='German';/g)).toHaveLength(1);
-  expect(log.match(/varcache_set_canonical: setting DateStyle to its canonical version German -> German, DMY/g)).toHaveLength(1);
+  expect(
+    log.match(/varcache_set_canonical: setting DateStyle to its canonical version German -> German, DMY/g),
+  ).toHaveLength(1);
   expect(log.match(/varcache_apply: SET DateStyle='German, DMY';/g)).toHaveLength(2);
 });
 

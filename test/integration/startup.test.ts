@@ -47,7 +47,10 @@ afterAll(async () => {
 });
 
 /** All messages of a login with these parameters, up to its end. */
-async function start(parameters: Record<string, string>, protocol = version(3, 0)): Promise<[WireClient, WireMessage[]]> {
+async function start(
+  parameters: Record<string, string>,
+  protocol = version(3, 0),
+): Promise<[WireClient, WireMessage[]]> {
   const client = await WireClient.open(bouncer);
   client.send(startupMessage({ user: "postgres", database: "shop", ...parameters }, protocol));
   return [client, await client.until("Z", "E")];
@@ -66,8 +69,8 @@ async function outcome(parameters: Record<string, string>, setting: string): Pro
   const last = messages.at(-1)!;
   if (last.type === "E") {
     const { S, C, M } = errorFields(last.body);
-    expect(await client.rest()).toEqual([]);
-    return `${S} ${C} ${M}`;
+    const behind = types(await client.rest());
+    return `${S} ${C} ${M}${behind}`;
   }
   const value = await ask(client, `show ${setting}`);
   client.end();
@@ -88,7 +91,7 @@ describe("protocol versions", () => {
     ["3.0 with extensions", version(3, 0), { "_pq_.one": "1", "_pq_.two": "" }, ["_pq_.one", "_pq_.two"]],
     ["3.2 with an extension", version(3, 2), { "_pq_.one": "1" }, ["_pq_.one"]],
   ])("%s is negotiated to 3.0, once, before anything else", async (_name, protocol, parameters, names) => {
-    const [client, messages] = await start(parameters as Record<string, string>, protocol);
+    const [client, messages] = await start(parameters, protocol);
     expect(types(messages)).toMatch(/^vRS+KZ$/);
     const body = messages[0]!.body;
     expect(body.readInt32BE(0)).toBe(version(3, 0));
@@ -107,7 +110,9 @@ describe("protocol versions", () => {
     client.send(startupMessage({ user: "pat", database: "shop" }, version(3, 2)));
     const right = await answerLogin(client, { ...login, password: "wrong" });
     expect(right.dialogue).toBe("v R10 R11 E");
-    expect((await logIn(bouncer, { ...login, parameters: { "_pq_.x": "1" } })).dialogue).toMatch(/^v R10 R11 R12 (E|R0 … Z)$/);
+    expect((await logIn(bouncer, { ...login, parameters: { "_pq_.x": "1" } })).dialogue).toMatch(
+      /^v R10 R11 R12 (E|R0 … Z)$/,
+    );
     await reloadBySignal(bouncer, { settings: base });
   });
 
