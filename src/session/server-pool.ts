@@ -17,8 +17,8 @@ import { ServerState } from "../pool/server-state.ts";
 import type { Slot } from "../pool/slot.ts";
 import { StateLists } from "../pool/state-lists.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
-import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { Client } from "./client.ts";
+import { Welcome } from "./client-welcome.ts";
 import { ClientState, clientStateTable } from "./client-state.ts";
 import type { Database } from "./database.ts";
 import type { Engine } from "./engine.ts";
@@ -26,14 +26,6 @@ import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Server } from "./server.ts";
 import { Task } from "./task.ts";
 import type { User } from "./user.ts";
-
-/** What a client is told at login: made of the first login to a server. */
-export interface Welcome {
-  /** Parameters that are not tracked, as the server reported them. */
-  readonly untracked: readonly (readonly [name: string, value: string])[];
-  /** Tracked ones, for clients that brought none of their own. */
-  readonly tracked: ParameterValues;
-}
 
 /** `server_check_query` of this text means an empty Query. */
 const EMPTY_QUERY = "<empty>";
@@ -268,7 +260,7 @@ export class ServerPool implements PoolHost<Server, Client> {
     this.#loginError = null;
     if (this.welcome === null && !server.closeNeeded) {
       const untracked = [...reported].filter(([name]) => this.engine.parameters.indexOf(name) < 0);
-      this.welcome = { untracked, tracked: server.parameters };
+      this.welcome = new Welcome(untracked, server.parameters);
       for (const client of this.#greeting) {
         this.#greeting.delete(client);
         this.clients.move(client.place, ClientState.idle, this.engine.turn.now);
