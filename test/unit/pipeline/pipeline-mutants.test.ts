@@ -97,7 +97,11 @@ const MUTANTS: readonly Mutant[] = [
     "if (this.#lateReadies > 0) this.#host.stray",
     "if (false) this.#host.stray",
   ],
-  ["a unit is over before its Sync", "this.#open = !isTerminator(step);\n    }", "this.#open = false;\n    }"],
+  [
+    "a unit is over before its Sync",
+    "this.#open = !isTerminator(step);\n      if (!this.#open) this.#unit++;",
+    "this.#open = false;",
+  ],
   ["the rest of a streamed answer goes to nobody", "if (end - at < size) this.#restOwner = owner;", ""],
   ["the rest of a streamed answer goes to the head", "const rest = this.#restOwner;", "const rest = this.headOwner;"],
   [

@@ -230,7 +230,7 @@ const end: fc.Arbitrary<ClientMessage> = fc.oneof(
 const move: fc.Arbitrary<Move> = fc.record({
   client: fc.nat(1),
   server: fc.nat(1),
-  unit: fc.tuple(fc.array(message, { maxLength: 6 }), end).map(([messages, last]) => [...messages, last]),
+  unit: fc.tuple(fc.array(message, { maxLength: 6 }), end).map(([messages, last]) => messages.concat(last)),
   work: fc.array(fc.nat(4), { minLength: 1, maxLength: 4 }),
   blind: fc.integer({ min: 0, max: 15 }).map((n) => n === 0),
 });
