@@ -115,7 +115,9 @@ export class DemoPooler {
       this.#duty?.destroy();
       await this.#exited;
     }
-    this.#duty?.end("over\n");
+    // A guard that ended before us may have been killed itself: then its other half looks after the pooler.
+    if (pid > 0) this.#duty?.end("over\n");
+    else this.#duty?.destroy();
     this.#duty = null;
   }
 
