@@ -66,6 +66,7 @@ describe("sizes", () => {
     expect(bouncer.logContains(/closing because: too many servers in the pool/)).toBe(true);
     expect(await serversFor("main")).toBe(3);
     await reloadBySignal(bouncer, { users: { postgres: "pool_size=1" } });
+    await backends.waitForCount(1);
     expect(await serversFor("main")).toBe(1);
   });
 
@@ -158,6 +159,41 @@ describe("databases", () => {
     const later = await bouncer.connect({ database: "lent", user: "bob" });
     expect((await later.query("select session_user as name")).rows).toEqual([{ name: "ann" }]);
     await later.end();
+  });
+});
+
+describe("in session mode", () => {
+  test("a client keeps its server until it leaves, also when the database leads elsewhere now", async () => {
+    const session = `${target} dbname=postgres pool_mode=session`;
+    await reloadBySignal(bouncer, { databases: { ...databases, session } });
+    const client = await bouncer.connect({ database: "session" });
+    await client.query("select 1");
+    await reloadBySignal(bouncer, { databases: { ...databases, session: session.replace("postgres", "second") } });
+    expect((await client.query("select current_database() as name")).rows).toEqual([{ name: "postgres" }]);
+    await client.end();
+    const next = await bouncer.connect({ database: "session" });
+    expect((await next.query("select current_database() as name")).rows).toEqual([{ name: "second" }]);
+    await next.end();
+  });
+
+  test("server_fast_close: it is closed as soon as it is in no transaction", async () => {
+    const session = `${target} dbname=postgres pool_mode=session`;
+    await reloadBySignal(bouncer, {
+      databases: { ...databases, session },
+      settings: { ...settings, server_fast_close: 1 },
+    });
+    const client = await WireClient.login(bouncer, { user: "postgres", database: "session" });
+    client.send(query("begin"));
+    await client.until("Z");
+    await bouncer.admin("RECONNECT session");
+    client.send(query("select pg_sleep(0.5)"));
+    await client.until("Z");
+    client.send(query("commit"));
+    await client.until("Z");
+    expect(errorFields((await client.rest()).at(-1)!.body)).toMatchObject({
+      S: "FATAL",
+      M: "database configuration changed",
+    });
   });
 });
 

@@ -200,7 +200,11 @@ describe("PostgreSQL restarts under load", () => {
     await backends.end();
     await cluster.shutDown("fast");
     const waiting = client.query("select 'patience' as word");
-    await waitFor("an attempt", () => bouncer.logContains(/closing because: connect failed/));
+    const attempts = (): number => bouncer.logCount(/closing because: connect failed/);
+    const [before, since] = [attempts(), performance.now()];
+    await waitFor("some attempts", () => attempts() >= before + 4);
+    // One at a time, and server_login_retry between their beginnings.
+    expect(performance.now() - since).toBeGreaterThan(3 * 200 - 50);
     await cluster.startAgain();
     expect((await waiting).rows).toEqual([{ word: "patience" }]);
     await client.end();

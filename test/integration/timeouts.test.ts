@@ -114,6 +114,29 @@ function timely(text: string, limitMs: number): { message: string; afterMs: unkn
   return { message: text, afterMs: expect.toSatisfy(inTime, `about ${limitMs} ms`) };
 }
 
+describe.concurrent("query_wait_notify: a notice", () => {
+  test("once in each wait, then the answer", async () => {
+    const holder = await connect("one", "patient");
+    const waiter = await WireClient.login(bouncer, { user: "patient", database: "one" });
+    for (let round = 0; round < 2; round += 1) {
+      await holder.query("begin");
+      const since = performance.now();
+      waiter.send(query("select 1"));
+      const [told] = await waiter.until("N");
+      expect(performance.now() - since).toBeGreaterThan(950);
+      expect(errorFields(told!.body)).toMatchObject({
+        S: "NOTICE",
+        C: "00000",
+        M: "No server connection available in postgres backend, client being queued",
+      });
+      await sleep(500);
+      await holder.query("commit");
+      expect(types(await waiter.until("Z"))).toBe("TDCZ");
+    }
+    waiter.end();
+  });
+});
+
 describe.concurrent("query_timeout", () => {
   test.each([
     ["the global one", "asker", 500],
@@ -252,37 +275,14 @@ describe.concurrent("query_wait_timeout", () => {
   });
 });
 
-describe("query_wait_notify", () => {
-  test("once in each wait, then the answer", async () => {
-    const holder = await connect("one", "patient");
-    const waiter = await WireClient.login(bouncer, { user: "patient", database: "one" });
-    for (let round = 0; round < 2; round += 1) {
-      await holder.query("begin");
-      const since = performance.now();
-      waiter.send(query("select 1"));
-      const [told] = await waiter.until("N");
-      expect(performance.now() - since).toBeGreaterThan(950);
-      expect(errorFields(told!.body)).toMatchObject({
-        S: "NOTICE",
-        C: "00000",
-        M: "No server connection available in postgres backend, client being queued",
-      });
-      await sleep(500);
-      await holder.query("commit");
-      expect(types(await waiter.until("Z"))).toBe("TDCZ");
-    }
-    waiter.end();
-  });
-
-  test("0: never", async () => {
-    await reloadBySignal(bouncer, { settings: { ...settings, query_wait_notify: 0 } });
-    const holder = await connect("one", "patient");
-    await holder.query("begin");
-    const waiter = await WireClient.login(bouncer, { user: "patient", database: "one" });
-    waiter.send(query("select 1"));
-    await sleep(1400);
-    await holder.query("commit");
-    expect(types(await waiter.until("Z"))).toBe("TDCZ");
-    waiter.end();
-  });
+test("query_wait_notify = 0: no notice", async () => {
+  await reloadBySignal(bouncer, { settings: { ...settings, query_wait_notify: 0 } });
+  const holder = await connect("one", "patient");
+  await holder.query("begin");
+  const waiter = await WireClient.login(bouncer, { user: "patient", database: "one" });
+  waiter.send(query("select 1"));
+  await sleep(1400);
+  await holder.query("commit");
+  expect(types(await waiter.until("Z"))).toBe("TDCZ");
+  waiter.end();
 });
