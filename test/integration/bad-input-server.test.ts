@@ -75,7 +75,6 @@ beforeAll(async () => {
       server_tls_sslmode: "disable",
       server_login_retry: 0,
       default_pool_size: 1,
-      log_connections: 0,
       client_login_timeout: 20,
     },
   });
@@ -121,10 +120,11 @@ async function knock(): Promise<WireClient & { rest1(): Promise<Awaited<ReturnTy
 
 /** Drops the pool's servers, so that the next query meets the script of now. */
 async function dropServers(): Promise<void> {
-  const before = bouncer.logCount(/S-.*closing because/);
-  const count = sockets.size;
   for (const socket of sockets) socket.destroy();
-  await waitFor("the pooler to notice", () => bouncer.logCount(/S-.*closing because/) >= before + count);
+  await waitFor("the pooler to notice", () => {
+    const opened = bouncer.logCount(/S-.* new connection to server/);
+    return opened === bouncer.logCount(/S-.*closing because/);
+  });
 }
 
 for (const how of ["end", "reset"] as const) {
