@@ -88,8 +88,8 @@ describe.each(["one", "session"])("a client leaves (%s)", (database) => {
     for (let round = 0; round < 3; round += 1) {
       const client = await login(database, { application_name: `leaver ${round}` });
       if (messages.length > 0) client.send(...messages);
-      // Once at once, once when something has been answered, once with a reset instead of an orderly end.
-      if (round === 1) await Promise.race([client.next(), nextTurn()]);
+      // Once at once, once when it has its answers, once with a reset instead of an orderly end.
+      if (round === 1) await shortWhile();
       if (round === 2) client.socket.resetAndDestroy();
       else client.destroy();
       expect(await nextSees(database)).toEqual(["TDCZ", "mine", "t", ""]);
@@ -115,9 +115,9 @@ describe.each(["one", "session"])("a client leaves (%s)", (database) => {
   });
 });
 
-/** Long enough for what was sent to have begun. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
+/** Long enough for what was sent to have been answered. */
+function shortWhile(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 30));
 }
 
 describe("a unit that is begun keeps its server", () => {
@@ -139,8 +139,8 @@ describe("a unit that is begun keeps its server", () => {
       served = true;
       return types(answer);
     });
-    await nextTurn();
-    await nextTurn();
+    await shortWhile();
+    await shortWhile();
     expect(served).toBe(false);
     client.send(sync());
     expect(await waiting).toBe("TDCZ");
@@ -182,7 +182,7 @@ test("hundreds of clients that leave at any point cost the pool nothing", async 
       const cut = random(bytes.length + 1);
       const pause = random(3);
       client.socket.write(bytes.subarray(0, cut));
-      if (pause > 0) await Promise.race([client.next(), nextTurn()]);
+      if (pause > 0) await Promise.race([client.next(), shortWhile()]);
       if (pause > 1) client.socket.resetAndDestroy();
       else client.destroy();
     }
