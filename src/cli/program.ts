@@ -90,8 +90,9 @@ class Process {
     const { settings } = configuration;
     this.#openLog(settings);
     const libc = loadLibc();
-    this.#changeUser(settings);
+    // Whatever is still to be loaded is loaded now: the other user may not be allowed to read the installation.
     const world = await createWorld(libc);
+    this.#changeUser(settings);
     this.#world = world;
     const pooler = new Pooler({
       world,

@@ -242,9 +242,9 @@ function prepare(
   name: NewName | null,
 ): void {
   const { outbox, pipeline, statements } = server;
-  const former = statements.presenceOf(statement);
+  const former = statements.traceOf(statement);
   if (former !== null) {
-    // An earlier unit brought it, and how that went is not known yet. Closing what may not be there is no error.
+    // An earlier unit brought it or was to close it, and how that went is not known yet. Closing what may not be there is no error.
     outbox.addAll(close(TargetKind.Statement, statement.serverName));
     pipeline.push(Step.close | SWALLOW, client, new Closing(former));
   }
@@ -256,7 +256,7 @@ function prepare(
   for (let oldest = statements.oldestBeyond(max); oldest !== null; oldest = statements.oldestBeyond(max)) {
     const evicted = statements.presenceOf(oldest);
     if (evicted === null) return;
-    statements.delete(oldest, evicted);
+    statements.beginClose(oldest, evicted);
     outbox.addAll(close(TargetKind.Statement, oldest.serverName));
     pipeline.push(Step.close | SWALLOW, client, new Evicting(server, oldest, evicted));
   }
@@ -351,13 +351,11 @@ class Evicting implements Undoable {
   }
 
   undo(): void {
-    const { statements, isClosed } = this.#server;
-    if (isClosed || this.#presence.gone || statements.presenceOf(this.#statement) !== null) return;
-    statements.restore(this.#statement, this.#presence);
+    if (!this.#server.isClosed) this.#server.statements.endClose(this.#statement, this.#presence, false);
   }
 
   confirm(): void {
-    this.#presence.gone = true;
+    this.#server.statements.endClose(this.#statement, this.#presence, true);
   }
 }
 

@@ -125,6 +125,8 @@ export class Presence {
 export class ServerStatements {
   readonly #store: StatementStore;
   readonly #presences = new Map<PreparedStatement, Presence>();
+  /** Those the server was told to close, until it has said so: until then it may have them or not. */
+  readonly #closing = new Map<PreparedStatement, Presence>();
   #uses = 0;
 
   constructor(store: StatementStore) {
@@ -147,6 +149,24 @@ export class ServerStatements {
   /** What is known of it, null when it was never sent or is gone. */
   presenceOf(statement: PreparedStatement): Presence | null {
     return this.#presences.get(statement) ?? null;
+  }
+
+  /** The server may have it, surely or not: a Parse for it must come behind a Close. */
+  traceOf(statement: PreparedStatement): Presence | null {
+    return this.#presences.get(statement) ?? this.#closing.get(statement) ?? null;
+  }
+
+  /** A Close for it is sent. */
+  beginClose(statement: PreparedStatement, presence: Presence): void {
+    this.delete(statement, presence);
+    this.#closing.set(statement, presence);
+  }
+
+  /** The Close was carried out, or skipped: then what was before holds again, unless it was prepared anew meanwhile. */
+  endClose(statement: PreparedStatement, presence: Presence, closed: boolean): void {
+    if (this.#closing.get(statement) === presence) this.#closing.delete(statement);
+    if (closed) presence.gone = true;
+    else if (!presence.gone && !this.#presences.has(statement)) this.restore(statement, presence);
   }
 
   /** A Parse for it is sent as part of `unit`. */
@@ -192,6 +212,8 @@ export class ServerStatements {
       this.#store.giveBack(statement);
     }
     this.#presences.clear();
+    for (const presence of this.#closing.values()) presence.gone = true;
+    this.#closing.clear();
   }
 }
 

@@ -15,6 +15,8 @@ export type ParameterValues = readonly (string | null)[];
 
 /** Beyond this many different states, arrays are compared by content. */
 const INTERNED_MAX = 10_000;
+/** So are those that are longer: clients choose their names, and all of them together must stay small. */
+const INTERNED_LENGTH_MAX = 512;
 
 export class TrackedParameters {
   /** Spelled as ParameterStatus and SET spell them. */
@@ -83,7 +85,7 @@ export class TrackedParameters {
     const key = values.map((value) => (value === null ? "-" : `+${value}`)).join("\0");
     const known = this.#interned.get(key);
     if (known !== undefined) return known;
-    if (this.#interned.size < INTERNED_MAX) this.#interned.set(key, values);
+    if (this.#interned.size < INTERNED_MAX && key.length <= INTERNED_LENGTH_MAX) this.#interned.set(key, values);
     return values;
   }
 }
