@@ -47,6 +47,11 @@ export interface Undoable {
 export interface PipelineHost {
   /** ReadyForQuery ended an entry of `owner`; its bytes were forwarded before. The host tells the owner. */
   ready(owner: EntryOwner | null, status: number): void;
+  /**
+   * ReadyForQuery with an open transaction is about to be given to `owner`: true keeps it from it. The host ends the
+   * owner when `ready` comes, with an error that a ReadyForQuery must not precede.
+   */
+  withholdsReady(owner: EntryOwner | null): boolean;
   /** An ErrorResponse for `owner`, whole when it is not longer than `HELD_ANSWER_BYTES`. Before it is forwarded. */
   failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void;
   /** A CommandComplete whose tag begins with `D`: DEALLOCATE ALL, DISCARD ALL, DELETE … */
@@ -72,6 +77,7 @@ const CLOSE_COMPLETE = Uint8Array.of(Backend.CloseComplete, 0, 0, 0, 4);
 
 const FIRST_CAPACITY = 16;
 const READY_BYTES = 6;
+const IDLE = 0x49;
 const LETTER_D = 0x44;
 const NO_BYTES = new Uint8Array(0);
 
@@ -254,9 +260,11 @@ export class Pipeline {
         runEnd = end;
         if (effect === Effect.passes) continue;
         if (effect === Effect.ready) {
-          if (runOwner !== null) runOwner.answer(memory, runStart, end);
+          const status = memory[at + 5] as number;
+          const withheld = status !== IDLE && this.#host.withholdsReady(owner);
+          if (runOwner !== null) runOwner.answer(memory, runStart, withheld ? at : end);
           runOwner = null;
-          this.#becomeReady(late, memory[at + 5] as number);
+          this.#becomeReady(late, status);
         } else {
           this.#apply(effect, kind, type, memory, at, end);
         }

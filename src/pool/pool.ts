@@ -197,7 +197,7 @@ export class Pool<S extends PoolServer<S>, W> {
   // ── connections that carry a cancel request ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * The permission for one such connection: up to twice the pool's size in all, counted in the budgets but not refused by them. Null when
+   * The permission for one such connection: up to twice the pool's size and its reserve in all, counted in the budgets but not refused by them. Null when
    * there are too many. The holder gives it back with `slot.giveBack()`.
    */
   takeCancelSlot(): Slot | null {

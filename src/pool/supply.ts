@@ -180,8 +180,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   }
 
   takeCancelSlot(): Slot | null {
-    const { sizeMax } = this.#pool.policy;
-    if (sizeMax > 0 && this.connections >= 2 * sizeMax) return null;
+    const { sizeMax, reserveMax } = this.#pool.policy;
+    if (sizeMax > 0 && this.connections >= 2 * sizeMax + reserveMax) return null;
     const slot = this.#slots.takeCancelSlot(this);
     this.#cancelSlots.add(slot);
     return slot;

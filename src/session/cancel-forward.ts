@@ -22,18 +22,18 @@ const CANCEL_SENT_MAX_MS = 10_000;
 export class CancelForward implements ConnectionEvents {
   readonly #server: Server;
   readonly #done: (outcome: string) => void;
-  #slot: Slot | null;
+  #slot: Slot | null = null;
   #connection: Connection | null = null;
   #sent = false;
   #over = false;
   #deadline: Timer | null = null;
 
   /** `done` is called once: the client's cancel connection can be closed. */
-  constructor(server: Server, slot: Slot, done: (outcome: string) => void) {
+  constructor(server: Server, done: (outcome: string) => void) {
     this.#server = server;
-    this.#slot = slot;
     this.#done = done;
     server.cancels.add(this);
+    server.pool.queueCancel(this);
   }
 
   /** Of the server it is for. */
@@ -46,8 +46,9 @@ export class CancelForward implements ConnectionEvents {
     return this.#sent;
   }
 
-  /** Connects to where the server is: the same address, not a new look-up. */
-  open(): void {
+  /** It may connect. To where the server is: the same address, not a new look-up. */
+  open(slot: Slot): void {
+    this.#slot = slot;
     const { engine, address, connection } = this.#server;
     const to =
       address.kind === "unix"
@@ -74,6 +75,7 @@ export class CancelForward implements ConnectionEvents {
     this.#connection?.destroy();
     const { cancels, pool } = this.#server;
     cancels.delete(this);
+    pool.dropCancel(this);
     this.#done(outcome);
     if (cancels.size === 0) pool.cancelsEnded(this.#server);
     if (this.#connection === null) this.#giveBackSlot();
@@ -106,7 +108,9 @@ export class CancelForward implements ConnectionEvents {
   }
 
   #giveBackSlot(): void {
-    this.#slot?.giveBack(this.#server.engine.turn.now);
+    if (this.#slot === null) return;
+    this.#slot.giveBack(this.#server.engine.turn.now);
     this.#slot = null;
+    this.#server.pool.startCancels();
   }
 }

@@ -211,14 +211,8 @@ export class ClientStartup {
       client.close("cancel request for idle client");
       return;
     }
-    const slot = server.pool.core.takeCancelSlot();
-    if (slot === null) {
-      client.close("too many cancel requests");
-      return;
-    }
     this.#phase = Phase.working;
-    this.#cancel = new CancelForward(server, slot, (outcome) => client.close(outcome));
-    this.#cancel.open();
+    this.#cancel = new CancelForward(server, (outcome) => client.close(outcome));
   }
 
   /** The client is closing. */

@@ -17,6 +17,7 @@ import { ServerState } from "../pool/server-state.ts";
 import type { Slot } from "../pool/slot.ts";
 import { StateLists } from "../pool/state-lists.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
+import type { CancelForward } from "./cancel-forward.ts";
 import type { Client } from "./client.ts";
 import { Welcome } from "./client-welcome.ts";
 import { ClientState, clientStateTable } from "./client-state.ts";
@@ -47,6 +48,7 @@ export class ServerPool implements PoolHost<Server, Client> {
   #loginError: ErrorToSend | null = null;
   /** Clients that logged in and wait for the first welcome. */
   readonly #greeting = new Set<Client>();
+  readonly #cancelQueue = new Set<CancelForward>();
   #nextHost = 0;
   /** When a client or server was last here, monotonic ms. */
   usedAt: number;
@@ -213,6 +215,28 @@ export class ServerPool implements PoolHost<Server, Client> {
     );
   }
 
+  // ── Cancel requests ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** `cancel` connects as soon as it may: there is a bound for such connections too. */
+  queueCancel(cancel: CancelForward): void {
+    this.#cancelQueue.add(cancel);
+    // Not before the caller has it.
+    this.engine.world.afterTurn(() => this.startCancels());
+  }
+
+  dropCancel(cancel: CancelForward): void {
+    this.#cancelQueue.delete(cancel);
+  }
+
+  startCancels(): void {
+    for (const cancel of this.#cancelQueue) {
+      const slot = this.core.takeCancelSlot();
+      if (slot === null) return;
+      this.#cancelQueue.delete(cancel);
+      cancel.open(slot);
+    }
+  }
+
   // ── Servers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   open(slot: Slot): void {
@@ -305,6 +329,7 @@ export class ServerPool implements PoolHost<Server, Client> {
     const { now } = this.engine.turn;
     if (this.#greeting.size > 0 && this.welcome === null) this.core.warm(now);
     this.core.tick(now);
+    this.startCancels();
   }
 
   /** RECONNECT, or a changed configuration: servers of now are not used again, and the next login makes a new welcome. */

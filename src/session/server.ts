@@ -10,7 +10,7 @@
  * Counterpart: PgBouncer's `server.c`.
  */
 import type { ServerAddress } from "../config/server-address.ts";
-import { SslMode } from "../config/setting-words.ts";
+import { PoolMode, SslMode } from "../config/setting-words.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
 import type { Timer } from "../net/world.ts";
@@ -279,6 +279,11 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     this.status = status;
     if (owner === this.#task) this.#task = null;
     owner?.ended(status);
+  }
+
+  /** Statement mode refuses transactions: the client gets the error in the place of ReadyForQuery. */
+  withholdsReady(owner: EntryOwner | null): boolean {
+    return owner !== null && owner === this.client && this.pool.mode === PoolMode.statement;
   }
 
   failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {

@@ -111,7 +111,7 @@ const MUTANTS: readonly Mutant[] = [
   ],
   [
     "the asker is told before it has its bytes",
-    "if (runOwner !== null) runOwner.answer(memory, runStart, end);\n          runOwner = null;",
+    "if (runOwner !== null) runOwner.answer(memory, runStart, withheld ? at : end);\n          runOwner = null;",
     "runOwner = null;",
   ],
 ];

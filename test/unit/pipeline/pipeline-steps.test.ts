@@ -295,7 +295,7 @@ test("nothing is told after close, nor by a host that closes while it is told", 
   const { host, pipeline, owner, receive } = bench();
   const closing = new Pipeline({
     ...Object.fromEntries(
-      ["completed", "parameterStatus", "stray", "broken", "failed"].map((name) => [name, () => {}]),
+      ["completed", "parameterStatus", "stray", "broken", "failed", "withholdsReady"].map((name) => [name, () => {}]),
     ),
     ready: () => closing.close(),
   } as unknown as RecordingHost);
@@ -310,6 +310,18 @@ test("nothing is told after close, nor by a host that closes while it is told", 
   expect(pipeline.length).toBe(0);
   expect(host.readies).toEqual([]);
   void receive;
+});
+
+test("ReadyForQuery in a transaction is withheld where the host says so, and only that", () => {
+  const { host, pipeline, owner, receive } = bench();
+  host.withholdsReady = (asker) => asker === owner;
+  pipeline.push(Step.query, owner, null);
+  receive(bytesOf("C"), Uint8Array.of(0x5a, 0, 0, 0, 5, 0x54));
+  expect(types(owner.bytes)).toBe("C");
+  expect(host.readies).toEqual([{ owner, status: "T" }]);
+  pipeline.push(Step.query, owner, null);
+  receive(bytesOf("C"), bytesOf("Z"));
+  expect(types(owner.bytes)).toBe("CCZ");
 });
 
 test("a queue of any length keeps its order", () => {

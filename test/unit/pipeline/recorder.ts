@@ -33,6 +33,10 @@ export class RecordingHost implements PipelineHost {
   readonly strays: string[] = [];
   brokenReason: string | null = null;
 
+  withholdsReady(_owner: EntryOwner | null): boolean {
+    return false;
+  }
+
   ready(owner: EntryOwner | null, status: number): void {
     this.readies.push({ owner, status: String.fromCharCode(status) });
     owner?.ended(status);

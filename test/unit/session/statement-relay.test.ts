@@ -69,6 +69,10 @@ class FakeServer implements PipelineHost {
     this.pipeline.receive(this.#framer, 0x7fffffff);
   }
 
+  withholdsReady(): boolean {
+    return false;
+  }
+
   ready(owner: EntryOwner | null, status: number): void {
     owner?.ended(status);
     if (!this.pipeline.isEmpty || this.client === null) return;
