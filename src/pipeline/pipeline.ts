@@ -35,12 +35,10 @@ export interface EntryOwner {
   ended(status: number): void;
 }
 
-/** Something that was remembered when a Parse or Close was sent, and what has become of it. */
+/** Something that was remembered when a Parse or Close was sent. */
 export interface Undoable {
   /** The server has failed or skipped it: as if it had never been sent. */
   undo(): void;
-  /** ParseComplete or CloseComplete has come. */
-  confirm(): void;
 }
 
 /** What the pipeline tells the server it belongs to. Any of these may close the server. */
@@ -92,7 +90,9 @@ export class Pipeline {
   #mask = -1;
   /** Messages of the extended protocol were sent and no Sync behind them: PostgreSQL has an implicit transaction open. */
   #open = false;
-  #unit = 0;
+  /** Steps with something to undo: all, and those sent since the last Sync. */
+  #refsCount = 0;
+  #refsOfUnit = 0;
   /** An error was answered and its Sync has not been sent yet. */
   #skipping = false;
   /** The server takes COPY data. */
@@ -126,9 +126,12 @@ export class Pipeline {
     return this.#count === 0 && !this.#open && !this.#skipping && !this.#copyIn;
   }
 
-  /** Counts units: a number that all messages up to the next Sync, Query or FunctionCall have in common. */
-  get unit(): number {
-    return this.#unit;
+  /**
+   * Something that was to change before the last Sync, and that `undo` may take back, has not been answered: what a name
+   * means now is not known yet. Behind the same Sync it is: what fails with it is skipped with it.
+   */
+  get isUndecided(): boolean {
+    return this.#refsCount > this.#refsOfUnit;
   }
 
   /** The server ignores whatever comes before the next Sync. */
@@ -163,6 +166,8 @@ export class Pipeline {
     this.#count = 0;
     this.#owners = [];
     this.#refs = [];
+    this.#refsCount = 0;
+    this.#refsOfUnit = 0;
     this.#steps = [];
   }
 
@@ -189,7 +194,7 @@ export class Pipeline {
       this.#copyEndSent = this.#copyIn;
     } else {
       this.#open = !isTerminator(step);
-      if (!this.#open) this.#unit++;
+      if (kind === Step.sync) this.#refsOfUnit = 0;
     }
     if ((step & PUT_IN) !== 0 && this.#count === 0 && this.#restOwner === null) {
       owner?.answer(putInAnswer(kind), 0, 5);
@@ -201,6 +206,9 @@ export class Pipeline {
     this.#owners[at] = owner;
     this.#refs[at] = ref;
     this.#count++;
+    if (ref === null) return;
+    this.#refsCount++;
+    this.#refsOfUnit++;
   }
 
   /** Gives all that is offered by `framer` to those who asked for it. `maxBytes`: the longest message allowed. */
@@ -312,7 +320,6 @@ export class Pipeline {
     switch (effect) {
       case Effect.answers:
         this.#lateReadies = 0;
-        (this.#refs[this.#head] as Undoable | null)?.confirm();
         this.#pop();
         return;
       case Effect.concludes:
@@ -355,7 +362,11 @@ export class Pipeline {
 
   #pop(): void {
     this.#owners[this.#head] = null;
-    this.#refs[this.#head] = null;
+    if (this.#refs[this.#head] !== null) {
+      this.#refs[this.#head] = null;
+      this.#refsCount--;
+      if (this.#refsOfUnit > this.#refsCount) this.#refsOfUnit = this.#refsCount;
+    }
     this.#head = (this.#head + 1) & this.#mask;
     this.#count--;
   }

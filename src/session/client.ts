@@ -94,6 +94,8 @@ export class Client implements ConnectionEvents, EntryOwner {
   isMidMessage = false;
   /** The end of that message goes to the server, or nowhere. */
   #restGoesOn = false;
+  /** The next message can be dealt with when a unit has been answered. */
+  #isStalled = false;
   #linger: Timer | null = null;
 
   constructor(engine: Engine, connection: Connection, isUnixSocket: boolean, listenPort: number) {
@@ -185,17 +187,17 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   onEnd(): void {
     // Who sends a cancel request has nothing more to say: some end their half at once, and wait for ours.
-    if (this.isClosed || this.startup?.isCanceling === true) return;
-    if (this.startup !== null) this.close(this.startup.closeReason(null));
-    else this.close("client unexpected eof");
+    if (this.startup?.isCanceling !== true) this.#gone(null);
   }
 
   onClose(error: (Error & { code?: string }) | null): void {
     this.#linger?.cancel();
     this.#linger = null;
-    if (this.isClosed) return;
-    if (this.startup !== null) this.close(this.startup.closeReason(error));
-    else this.close("client unexpected eof");
+    this.#gone(error);
+  }
+
+  #gone(error: (Error & { code?: string }) | null): void {
+    if (!this.isClosed) this.close(this.startup === null ? "client unexpected eof" : this.startup.closeReason(error));
   }
 
   /** Bytes for the client, from us. */
@@ -265,6 +267,10 @@ export class Client implements ConnectionEvents, EntryOwner {
       if (mayNameStatement(type)) {
         const goesOnAt = relayStatementMessage(this, server, framer, memory, runStart, runEnd);
         if (goesOnAt === Relayed.refused) return;
+        if (goesOnAt === Relayed.later) {
+          this.#isStalled = true;
+          break;
+        }
         if (goesOnAt !== Relayed.asItIs) {
           // The run before it and what replaces its beginning are on their way already.
           this.pool!.database.counters.bytesReceived += goesOnAt - at;
@@ -306,16 +312,10 @@ export class Client implements ConnectionEvents, EntryOwner {
   /** After some input: give the server back if it is free, stop reading if somebody does not keep up. */
   #settle(): void {
     const server = this.server;
-    if (server === null) {
-      const waits = this.waiting.queued || this.#seat !== null;
-      if (waits && this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
-      return;
-    }
-    if (this.isSettingParameters) {
-      // Nothing of it is sent before PostgreSQL has answered, which may take any time.
-      if (this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
-      return;
-    }
+    const waits =
+      server === null ? this.waiting.queued || this.#seat !== null : this.isSettingParameters || this.#isStalled;
+    if (waits && this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
+    if (waits || server === null) return;
     if (server.outbox.full) this.#holds.hold(Hold.serverBacklog);
     if (server.pipeline.full) this.#holds.hold(Hold.steps);
     if (!this.isMidMessage && server.pipeline.isEmpty && server.status === IDLE) this.#finishUnit(server);
@@ -388,6 +388,10 @@ export class Client implements ConnectionEvents, EntryOwner {
     }
     if (this.#holds.has(Hold.steps) && !pipeline.full) this.#holds.release(Hold.steps);
     if (status === IDLE && pipeline.isEmpty && !this.isMidMessage) this.#finishUnit(server);
+    if (!this.#isStalled) return;
+    this.#isStalled = false;
+    this.#holds.release(Hold.waiting);
+    this.#process();
   }
 
   /** Nothing is outstanding and no transaction is open: the server goes back if the pool mode says so. */

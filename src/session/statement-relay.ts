@@ -28,7 +28,7 @@ import {
   renameBindHead,
   renameTarget,
 } from "../protocol/statement-messages.ts";
-import type { PreparedStatement, Presence } from "../state/prepared-statement.ts";
+import type { PreparedStatement } from "../state/prepared-statement.ts";
 import { latin1 } from "../state/prepared-statement.ts";
 import type { Client } from "./client.ts";
 import type { PoolerErrorRow } from "./pooler-error.ts";
@@ -41,6 +41,8 @@ export const Relayed = {
   asItIs: -1,
   /** The client has been closed. */
   refused: -2,
+  /** What its name means is not known before an answer has come: the client's input waits for the end of a unit. */
+  later: -3,
 } as const;
 
 /** A named Parse is held whole up to here. */
@@ -98,7 +100,7 @@ function isWhole(client: Client, framer: Framer, bytesMax: number, tooLong: Pool
 
 /**
  * Relays the Parse, Bind, Describe or Close that `framer` offers, after `isReadable`. `runStart`, `runEnd`: bytes before
- * it that are still to be forwarded; unless the result is `asItIs` they have been.
+ * it that are still to be forwarded; unless the result is `asItIs` or `later` they have been.
  */
 export function relayStatementMessage(
   client: Client,
@@ -133,6 +135,7 @@ function relayParse(
 ): number {
   const { at, size } = framer;
   if (memory[at + HEADER_BYTES] === 0) return Relayed.asItIs;
+  if (server.pipeline.isUndecided) return Relayed.later;
   const parts = inspectParse(memory, at, size, client.engine.parts.parse);
   if (parts === null) return refuse(client, PoolerErrors.brokenParse);
   const name = latin1(memory, parts.nameStart, parts.nameEnd);
@@ -147,7 +150,7 @@ function relayParse(
   client.statements.set(name, statement);
   server.pool.database.counters.clientParseCount += 1;
   // In a failed transaction PostgreSQL refuses a Parse, whether it has the statement or not: it has to say so itself.
-  if (server.status !== TransactionStatus.Failed && server.statements.use(statement, server.pipeline.unit)) {
+  if (server.status !== TransactionStatus.Failed && server.statements.use(statement)) {
     server.pipeline.push(Step.parse | PUT_IN, client, new NewName(client, name, statement));
   } else {
     prepare(client, server, statement, Step.parse, new NewName(client, name, statement));
@@ -159,12 +162,13 @@ function relayBind(client: Client, server: Server, memory: Uint8Array, runStart:
   // `isReadable` has just looked at this very message.
   const parts = client.engine.parts.bind;
   if (parts.statementStart === parts.statementEnd) return Relayed.asItIs;
+  if (server.pipeline.isUndecided) return Relayed.later;
   const statement = find(client, memory, parts.statementStart, parts.statementEnd);
   if (statement === null) return Relayed.refused;
 
   client.forward(memory, runStart, runEnd);
   server.pool.database.counters.bindCount += 1;
-  if (!server.statements.use(statement, server.pipeline.unit)) prepareAgain(client, server, statement);
+  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
   server.outbox.addAll(renameBindHead(memory, parts, statement.serverNameBytes));
   server.pipeline.push(Step.bind, client, null);
   return parts.tailStart;
@@ -181,11 +185,12 @@ function relayDescribe(
   const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
   if (parts === null) return refuse(client, PoolerErrors.brokenDescribe);
   if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
+  if (server.pipeline.isUndecided) return Relayed.later;
   const statement = find(client, memory, parts.nameStart, parts.nameEnd);
   if (statement === null) return Relayed.refused;
 
   client.forward(memory, runStart, runEnd);
-  if (!server.statements.use(statement, server.pipeline.unit)) prepareAgain(client, server, statement);
+  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
   server.outbox.addAll(renameTarget(parts, statement.serverNameBytes));
   server.pipeline.push(Step.describe, client, null);
   return framer.at + framer.size;
@@ -202,6 +207,7 @@ function relayClose(
   const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
   if (parts === null) return refuse(client, PoolerErrors.brokenClose);
   if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
+  if (server.pipeline.isUndecided) return Relayed.later;
   client.forward(memory, runStart, runEnd);
   const name = latin1(memory, parts.nameStart, parts.nameEnd);
   const statement = client.statements.take(name);
@@ -242,23 +248,21 @@ function prepare(
   name: NewName | null,
 ): void {
   const { outbox, pipeline, statements } = server;
-  const former = statements.traceOf(statement);
-  if (former !== null) {
-    // An earlier unit brought it or was to close it, and how that went is not known yet. Closing what may not be there is no error.
+  if (statements.has(statement)) {
+    // In a failed transaction: the server is to refuse the Parse as it would refuse any other.
     outbox.addAll(close(TargetKind.Statement, statement.serverName));
-    pipeline.push(Step.close | SWALLOW, client, new Closing(former));
+    pipeline.push(Step.close | SWALLOW, client, new Evicting(server, statement));
+    statements.delete(statement);
   }
-  const presence = statements.add(statement, pipeline.unit);
   outbox.addAll(statement.parse);
-  pipeline.push(step, client, new Preparing(server, statement, presence, former, name));
+  pipeline.push(step, client, new Preparing(server, statement, name));
+  statements.add(statement);
   server.pool.database.counters.serverParseCount += 1;
   const max = client.engine.settings.maxPreparedStatements;
   for (let oldest = statements.oldestBeyond(max); oldest !== null; oldest = statements.oldestBeyond(max)) {
-    const evicted = statements.presenceOf(oldest);
-    if (evicted === null) return;
-    statements.beginClose(oldest, evicted);
+    statements.delete(oldest);
     outbox.addAll(close(TargetKind.Statement, oldest.serverName));
-    pipeline.push(Step.close | SWALLOW, client, new Evicting(server, oldest, evicted));
+    pipeline.push(Step.close | SWALLOW, client, new Evicting(server, oldest));
   }
 }
 
@@ -280,61 +284,23 @@ class NewName implements Undoable {
     client.statements.take(this.#name);
     client.engine.statements.giveBack(this.#statement);
   }
-
-  confirm(): void {}
 }
 
 /** A Parse was sent to the server, for a name of the client's or because a server lacked it. */
 class Preparing implements Undoable {
   readonly #server: Server;
   readonly #statement: PreparedStatement;
-  readonly #presence: Presence;
-  /** What an earlier unit's Parse, not yet answered then, may have made. */
-  readonly #former: Presence | null;
   readonly #name: NewName | null;
 
-  constructor(
-    server: Server,
-    statement: PreparedStatement,
-    presence: Presence,
-    former: Presence | null,
-    name: NewName | null,
-  ) {
+  constructor(server: Server, statement: PreparedStatement, name: NewName | null) {
     this.#server = server;
     this.#statement = statement;
-    this.#presence = presence;
-    this.#former = former;
     this.#name = name;
   }
 
   undo(): void {
-    const { statements, isClosed } = this.#server;
-    this.#presence.gone = true;
-    const former = this.#former;
-    if (!isClosed && statements.presenceOf(this.#statement) === this.#presence) {
-      if (former === null || former.gone) statements.delete(this.#statement, this.#presence);
-      else statements.restore(this.#statement, former);
-    }
+    this.#server.statements.delete(this.#statement);
     this.#name?.undo();
-  }
-
-  confirm(): void {
-    this.#presence.confirmed = true;
-  }
-}
-
-/** The server was told to close a statement that is about to be prepared anew. */
-class Closing implements Undoable {
-  readonly #presence: Presence;
-
-  constructor(presence: Presence) {
-    this.#presence = presence;
-  }
-
-  undo(): void {}
-
-  confirm(): void {
-    this.#presence.gone = true;
   }
 }
 
@@ -342,20 +308,14 @@ class Closing implements Undoable {
 class Evicting implements Undoable {
   readonly #server: Server;
   readonly #statement: PreparedStatement;
-  readonly #presence: Presence;
 
-  constructor(server: Server, statement: PreparedStatement, presence: Presence) {
+  constructor(server: Server, statement: PreparedStatement) {
     this.#server = server;
     this.#statement = statement;
-    this.#presence = presence;
   }
 
   undo(): void {
-    if (!this.#server.isClosed) this.#server.statements.endClose(this.#statement, this.#presence, false);
-  }
-
-  confirm(): void {
-    this.#server.statements.endClose(this.#statement, this.#presence, true);
+    if (!this.#server.isClosed) this.#server.statements.add(this.#statement);
   }
 }
 
@@ -377,6 +337,4 @@ class ClosedName implements Undoable {
     client.engine.statements.keep(this.#statement);
     client.statements.set(this.#name, this.#statement);
   }
-
-  confirm(): void {}
 }

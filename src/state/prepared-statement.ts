@@ -99,34 +99,11 @@ export class ClientStatements {
   }
 }
 
-/** What is known of one statement on one server, from the Parse that was sent for it. */
-export class Presence {
-  /** The unit that its Parse was part of. */
-  readonly unit: number;
-  /** Time of the last use, counted in uses. */
-  lastUse = 0;
-  /** ParseComplete has been seen. */
-  confirmed = false;
-  /** Its Parse failed or was skipped, or the server has closed it. */
-  gone = false;
-
-  constructor(unit: number) {
-    this.unit = unit;
-  }
-}
-
-/**
- * The statements one server has, and in which order they were used.
- *
- * A Parse that was sent is not yet a statement: an error earlier in its unit, or a transaction that has failed, makes the
- * server skip or refuse it. Until its ParseComplete has been seen only the unit that it belongs to may rely on it, because
- * that unit fails with it.
- */
+/** The statements one server has, or has been sent, and in which order they were used. */
 export class ServerStatements {
   readonly #store: StatementStore;
-  readonly #presences = new Map<PreparedStatement, Presence>();
-  /** Those the server was told to close, until it has said so: until then it may have them or not. */
-  readonly #closing = new Map<PreparedStatement, Presence>();
+  /** The figure is the time of the last use, counted in uses. */
+  readonly #lastUse = new Map<PreparedStatement, number>();
   #uses = 0;
 
   constructor(store: StatementStore) {
@@ -134,72 +111,40 @@ export class ServerStatements {
   }
 
   get size(): number {
-    return this.#presences.size;
+    return this.#lastUse.size;
   }
 
-  /** True when `unit` may rely on the server's having it; it counts as used now. */
-  use(statement: PreparedStatement, unit: number): boolean {
-    const presence = this.#presences.get(statement);
-    if (presence === undefined) return false;
+  has(statement: PreparedStatement): boolean {
+    return this.#lastUse.has(statement);
+  }
+
+  /** True when the server has it; it counts as used now. */
+  use(statement: PreparedStatement): boolean {
+    if (!this.#lastUse.has(statement)) return false;
     this.#uses += 1;
-    presence.lastUse = this.#uses;
-    return presence.confirmed || presence.unit === unit;
+    this.#lastUse.set(statement, this.#uses);
+    return true;
   }
 
-  /** What is known of it, null when it was never sent or is gone. */
-  presenceOf(statement: PreparedStatement): Presence | null {
-    return this.#presences.get(statement) ?? null;
-  }
-
-  /** The server may have it, surely or not: a Parse for it must come behind a Close. */
-  traceOf(statement: PreparedStatement): Presence | null {
-    return this.#presences.get(statement) ?? this.#closing.get(statement) ?? null;
-  }
-
-  /** A Close for it is sent. */
-  beginClose(statement: PreparedStatement, presence: Presence): void {
-    this.delete(statement, presence);
-    this.#closing.set(statement, presence);
-  }
-
-  /** The Close was carried out, or skipped: then what was before holds again, unless it was prepared anew meanwhile. */
-  endClose(statement: PreparedStatement, presence: Presence, closed: boolean): void {
-    if (this.#closing.get(statement) === presence) this.#closing.delete(statement);
-    if (closed) presence.gone = true;
-    else if (!presence.gone && !this.#presences.has(statement)) this.restore(statement, presence);
-  }
-
-  /** A Parse for it is sent as part of `unit`. */
-  add(statement: PreparedStatement, unit: number): Presence {
-    const presence = new Presence(unit);
-    this.restore(statement, presence);
-    return presence;
-  }
-
-  /** `presence` is what holds from now on. */
-  restore(statement: PreparedStatement, presence: Presence): void {
+  add(statement: PreparedStatement): void {
     this.#uses += 1;
-    presence.lastUse = this.#uses;
-    if (!this.#presences.has(statement)) this.#store.keep(statement);
-    this.#presences.set(statement, presence);
+    if (!this.#lastUse.has(statement)) this.#store.keep(statement);
+    this.#lastUse.set(statement, this.#uses);
   }
 
-  /** It was closed, or not made: forgotten, if `presence` is what holds. */
-  delete(statement: PreparedStatement, presence: Presence): void {
-    if (this.#presences.get(statement) !== presence) return;
-    this.#presences.delete(statement);
-    this.#store.giveBack(statement);
+  delete(statement: PreparedStatement): void {
+    if (this.#lastUse.delete(statement)) this.#store.giveBack(statement);
   }
 
   /** The statement unused for longest, when there are more than `max`. Rare: looks at each. */
   oldestBeyond(max: number): PreparedStatement | null {
-    if (this.#presences.size <= max) return null;
+    if (this.#lastUse.size <= max) return null;
     let oldest: PreparedStatement | null = null;
     let oldestUse = Infinity;
-    for (const [statement, { lastUse }] of this.#presences) {
-      if (lastUse < oldestUse) {
+    for (const [statement, use] of this.#lastUse) {
+      if (use < oldestUse) {
         oldest = statement;
-        oldestUse = lastUse;
+        oldestUse = use;
       }
     }
     return oldest;
@@ -207,13 +152,8 @@ export class ServerStatements {
 
   /** DEALLOCATE ALL, DISCARD ALL, or the end of the server. */
   clear(): void {
-    for (const [statement, presence] of this.#presences) {
-      presence.gone = true;
-      this.#store.giveBack(statement);
-    }
-    this.#presences.clear();
-    for (const presence of this.#closing.values()) presence.gone = true;
-    this.#closing.clear();
+    for (const statement of this.#lastUse.keys()) this.#store.giveBack(statement);
+    this.#lastUse.clear();
   }
 }
 

@@ -213,20 +213,28 @@ const faults: readonly Fault[] = [
     fault: "a statement is thought to be on a server that does not have it",
     seedsMax: 50,
     breakIt: () =>
-      replace(ServerStatements.prototype, "use", (self, use, [statement, unit]) => {
-        if (!use(statement, unit)) self.add(statement, unit).confirmed = true;
+      replace(ServerStatements.prototype, "use", (self, use, [statement]) => {
+        if (!use(statement)) self.add(statement);
         return true;
       }),
+  },
+  {
+    fault: "what a name means is taken for known before it is",
+    seedsMax: 400,
+    breakIt: () => {
+      const before = Object.getOwnPropertyDescriptor(Pipeline.prototype, "isUndecided") as PropertyDescriptor;
+      Object.defineProperty(Pipeline.prototype, "isUndecided", { ...before, get: () => false });
+      return () => Object.defineProperty(Pipeline.prototype, "isUndecided", before);
+    },
   },
   {
     fault: "a statement is thought to be gone from a server that has it",
     seedsMax: 100,
     breakIt: () => {
       const now = each(5);
-      return replace(ServerStatements.prototype, "use", (self, use, [statement, unit]) => {
-        const presence = self.presenceOf(statement);
-        if (presence !== null && now()) self.delete(statement, presence);
-        return use(statement, unit);
+      return replace(ServerStatements.prototype, "use", (self, use, [statement]) => {
+        if (now()) self.delete(statement);
+        return use(statement);
       });
     },
   },

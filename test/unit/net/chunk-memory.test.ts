@@ -5,18 +5,21 @@ import { ChunkMemory } from "../../../src/net/chunk-memory.ts";
 
 test("memory is exactly as long as asked for, and no two that are out share any", () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 64 * 1024 }), fc.boolean()), { maxLength: 60 }), (steps) => {
-      const chunks = new ChunkMemory();
-      const out: { memory: Buffer; mark: number }[] = [];
-      for (const [index, [bytes, givesBack]] of steps.entries()) {
-        const memory = chunks.take(bytes);
-        expect(memory.length).toBe(bytes);
-        memory.fill(index & 0xff);
-        out.push({ memory, mark: index & 0xff });
-        if (givesBack) chunks.giveBack((out.shift() as { memory: Buffer }).memory);
-        for (const { memory: held, mark } of out) expect(held.every((byte) => byte === mark)).toBe(true);
-      }
-    }),
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 64 * 1024 }), fc.boolean()), { maxLength: 60 }),
+      (steps) => {
+        const chunks = new ChunkMemory();
+        const out: { memory: Buffer; mark: number }[] = [];
+        for (const [index, [bytes, givesBack]] of steps.entries()) {
+          const memory = chunks.take(bytes);
+          expect(memory.length).toBe(bytes);
+          memory.fill(index & 0xff);
+          out.push({ memory, mark: index & 0xff });
+          if (givesBack) chunks.giveBack((out.shift() as { memory: Buffer }).memory);
+          for (const { memory: held, mark } of out) expect(held.every((byte) => byte === mark)).toBe(true);
+        }
+      },
+    ),
     { numRuns: 60 },
   );
 });

@@ -16,7 +16,12 @@ const SOURCE = new URL("../../../src/pipeline/pipeline.ts", import.meta.url);
 type Mutant = readonly [what: string, words: string, replacement: string];
 
 const MUTANTS: readonly Mutant[] = [
-  ["a step that was answered stays", "?.confirm();\n        this.#pop();", "?.confirm();"],
+  [
+    "a step that was answered stays",
+    "case Effect.answers:\n        this.#lateReadies = 0;\n        this.#pop();",
+    "case Effect.answers:\n        this.#lateReadies = 0;",
+  ],
+  ["what is remembered of answered steps counts for ever", "      this.#refsCount--;\n", ""],
   [
     "ReadyForQuery takes two steps",
     "this.#ownReadyFirst = false;\n      this.#pop();",
@@ -99,8 +104,8 @@ const MUTANTS: readonly Mutant[] = [
   ],
   [
     "a unit is over before its Sync",
-    "this.#open = !isTerminator(step);\n      if (!this.#open) this.#unit++;",
-    "this.#open = false;",
+    "this.#open = !isTerminator(step);\n      if (kind",
+    "this.#open = false;\n      if (kind",
   ],
   ["the rest of a streamed answer goes to nobody", "if (end - at < size) this.#restOwner = owner;", ""],
   ["the rest of a streamed answer goes to the head", "const rest = this.#restOwner;", "const rest = this.headOwner;"],

@@ -1,7 +1,7 @@
 /** Every kind of step against every backend message: what is allowed does what `step.ts` draws, the rest breaks. */
 import { describe, expect, test } from "vitest";
 import { HELD_ANSWER_BYTES, Pipeline } from "../../../src/pipeline/pipeline.ts";
-import { PUT_IN, Step, SWALLOW } from "../../../src/pipeline/step.ts";
+import { PUT_IN, SWALLOW, Step } from "../../../src/pipeline/step.ts";
 import { Framer } from "../../../src/protocol/framer.ts";
 import { Backend } from "../../../src/protocol/message-type.ts";
 import { framed, types } from "./model-run.ts";
@@ -320,8 +320,26 @@ test("ReadyForQuery in a transaction is withheld where the host says so, and onl
   expect(types(owner.bytes)).toBe("C");
   expect(host.readies).toEqual([{ owner, status: "T" }]);
   pipeline.push(Step.query, owner, null);
-  receive(bytesOf("C"), bytesOf("Z"));
+  receive(bytesOf("C"), Uint8Array.of(0x5a, 0, 0, 0, 5, 0x49));
   expect(types(owner.bytes)).toBe("CCZ");
+});
+
+test("what a name means is undecided from the Sync on until what was to change it has been answered", () => {
+  const { pipeline, owner, receive } = bench();
+  const nothing = { undo: () => {} };
+  pipeline.push(Step.parse, owner, nothing);
+  pipeline.push(Step.bind, owner, null);
+  expect(pipeline.isUndecided).toBe(false);
+  pipeline.push(Step.sync, owner, null);
+  expect(pipeline.isUndecided).toBe(true);
+  pipeline.push(Step.parse | SWALLOW, owner, nothing);
+  receive(bytesOf("1"));
+  expect(pipeline.isUndecided).toBe(false);
+  receive(bytesOf("2"), bytesOf("Z"));
+  pipeline.push(Step.sync, owner, null);
+  expect(pipeline.isUndecided).toBe(true);
+  receive(bytesOf("E"));
+  expect(pipeline.isUndecided).toBe(false);
 });
 
 test("a queue of any length keeps its order", () => {

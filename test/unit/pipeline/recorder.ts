@@ -63,24 +63,18 @@ export class RecordingHost implements PipelineHost {
   }
 }
 
-/** Something remembered, which writes down what becomes of it. */
+/** Something remembered, which writes down that it was forgotten. */
 export class RecordingUndo implements Undoable {
   readonly number: number;
   readonly #undone: number[];
-  readonly #confirmed: number[];
 
-  constructor(number: number, undone: number[], confirmed: number[] = []) {
+  constructor(number: number, undone: number[]) {
     this.number = number;
     this.#undone = undone;
-    this.#confirmed = confirmed;
   }
 
   undo(): void {
     this.#undone.push(this.number);
-  }
-
-  confirm(): void {
-    this.#confirmed.push(this.number);
   }
 }
 

@@ -151,14 +151,17 @@ class FakeClient implements EntryOwner {
     if ("PBDC".includes(message.type)) {
       if (!isReadable(this as unknown as Client, framer, memory))
         throw new Error("a whole message that is not readable");
-      const goesOnAt = relayStatementMessage(
-        this as unknown as Client,
-        server as unknown as Server,
-        framer,
-        memory,
-        at,
-        at,
-      );
+      const relay = (): number =>
+        relayStatementMessage(this as unknown as Client, server as unknown as Server, framer, memory, at, at);
+      let goesOnAt = relay();
+      if (goesOnAt === Relayed.later) {
+        // The client's input waits until all before has been answered; then the same server happens to be free.
+        server.work(1000);
+        server.client = this;
+        this.server = server;
+        goesOnAt = relay();
+        if (goesOnAt === Relayed.later) throw new Error("undecided although all has been answered");
+      }
       if (goesOnAt === Relayed.refused) return;
       if (goesOnAt !== Relayed.asItIs) from = goesOnAt;
     }
@@ -310,7 +313,8 @@ function run(moves: readonly Move[], max: number, waits: boolean): void {
 
 test.each([
   [1, true],
-  [2, true],
+  [1, false],
+  [2, false],
   [200, false],
 ])("a client is answered as by a PostgreSQL of its own, with %i statements a server; waits %s", (max, waits) => {
   expect(() =>
@@ -321,7 +325,7 @@ test.each([
   ).not.toThrow();
 });
 
-// The Close of an evicted statement is skipped with its unit, and the next unit, sent already, prepares it once more.
+// The Close of an evicted statement is skipped with its unit, and the next unit must not prepare it once more.
 test("a statement that was to be evicted in a unit that fails can be used in the unit behind it", () => {
   const said = (type: ClientMessage["type"], name = "", sql = ""): ClientMessage => ({ type, name, sql });
   const unit = (...messages: ClientMessage[]): Move => ({

@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import {
   ClientStatements,
   latin1,
-  type Presence,
   type PreparedStatement,
   ServerStatements,
   StatementStore,
@@ -63,18 +62,6 @@ describe("the store", () => {
 });
 
 describe("a server", () => {
-  test("relies on a Parse within its unit, and outside when it was confirmed", () => {
-    const store = new StatementStore();
-    const statements = new ServerStatements(store);
-    const statement = store.take(body("select 1"));
-    expect(statements.use(statement, 1)).toBe(false);
-    const presence = statements.add(statement, 1);
-    expect(statements.use(statement, 1)).toBe(true);
-    expect(statements.use(statement, 2)).toBe(false);
-    presence.confirmed = true;
-    expect(statements.use(statement, 2)).toBe(true);
-  });
-
   test("the one unused for longest goes first", () => {
     const store = new StatementStore();
     const statements = new ServerStatements(store);
@@ -83,29 +70,16 @@ describe("a server", () => {
       PreparedStatement,
       PreparedStatement,
     ];
-    for (const statement of [a, b, c]) statements.add(statement, 1);
-    statements.use(a, 1);
+    for (const statement of [a, b, c]) statements.add(statement);
+    expect(statements.use(a)).toBe(true);
     expect(statements.oldestBeyond(3)).toBe(null);
     expect(statements.oldestBeyond(2)).toBe(b);
-    statements.delete(b, statements.presenceOf(b) as Presence);
+    statements.delete(b);
+    expect(statements.use(b)).toBe(false);
     expect(statements.oldestBeyond(1)).toBe(c);
     // What was closed and is there after all counts as used now.
-    statements.restore(b, statements.add(b, 2));
+    statements.add(b);
     expect(statements.oldestBeyond(2)).toBe(c);
-  });
-
-  test("what is known of a later Parse is not deleted with an earlier one", () => {
-    const store = new StatementStore();
-    const statements = new ServerStatements(store);
-    const statement = store.take(body("a"));
-    const first = statements.add(statement, 1);
-    const second = statements.add(statement, 2);
-    expect(statement.users).toBe(2);
-    statements.delete(statement, first);
-    expect(statements.presenceOf(statement)).toBe(second);
-    statements.clear();
-    expect(second.gone).toBe(true);
-    expect(statement.users).toBe(1);
   });
 });
 
@@ -122,7 +96,7 @@ test("uses are as many as names and servers that have it, and nothing is left wh
       const clients = Array.from({ length: 3 }, () => new ClientStatements(store));
       const servers = Array.from({ length: 3 }, () => new ServerStatements(store));
       const made = new Set<PreparedStatement>();
-      const forgotten: [server: number, statement: PreparedStatement, presence: Presence][] = [];
+      const forgotten: [server: number, statement: PreparedStatement][] = [];
       for (const { what, who, sql, name } of operations) {
         const client = clients[who] as ClientStatements;
         const server = servers[who] as ServerStatements;
@@ -135,23 +109,22 @@ test("uses are as many as names and servers that have it, and nothing is left wh
           client.take(name);
           store.giveBack(statement);
         } else if (what === "add" && statement !== undefined) {
-          server.add(statement, 1);
+          server.add(statement);
         } else if (what === "delete" && statement !== undefined) {
-          const presence = server.presenceOf(statement);
-          if (presence !== null) {
-            server.delete(statement, presence);
-            forgotten.push([who, statement, presence]);
+          if (server.has(statement)) {
+            server.delete(statement);
+            forgotten.push([who, statement]);
           }
         } else if (what === "restore") {
           const last = forgotten.pop();
-          if (last !== undefined) servers[last[0]]?.restore(last[1], last[2]);
+          if (last !== undefined) servers[last[0]]?.add(last[1]);
         } else if (what === "clearClient") client.clear();
         else if (what === "clearServer") server.clear();
 
         let alive = 0;
         for (const each of made) {
           const names = clients.reduce((sum, one) => sum + ["x", "y"].filter((key) => one.get(key) === each).length, 0);
-          const homes = servers.filter((one) => one.presenceOf(each) !== null).length;
+          const homes = servers.filter((one) => one.has(each)).length;
           expect(each.users).toBe(names + homes);
           if (each.users > 0) alive += 1;
         }
