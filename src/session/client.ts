@@ -35,6 +35,7 @@ import { Welcome } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
 import { ConsoleSeat } from "./console-seat.ts";
 import type { Engine } from "./engine.ts";
+import { logClosing } from "./log-closing.ts";
 import { setParameters } from "./parameter-sync.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
@@ -421,8 +422,6 @@ export class Client implements ConnectionEvents, EntryOwner {
     this.fail(error, cut);
   }
 
-  // ── Prepared statements ─────────────────────────────────────────────────────────────────────────────────────────
-
   /** Its named statements, made with the first. */
   get statements(): ClientStatements {
     this.#statements ??= new ClientStatements(this.engine.statements);
@@ -436,8 +435,6 @@ export class Client implements ConnectionEvents, EntryOwner {
   forgetStatements(): void {
     this.#statements?.clear();
   }
-
-  // ── The console ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The console has answered its command; the next one is dealt with. */
   consoleAnswered(): void {
@@ -468,16 +465,11 @@ export class Client implements ConnectionEvents, EntryOwner {
   /** Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. */
   close(reason: string | null): void {
     if (this.isClosed) return;
-    const { log, settings, turn, world, directory } = this.engine;
-    if (reason !== null && settings.logDisconnections) {
-      log.log(
-        `${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.acceptedAt) / 1000))}s)`,
-      );
-    }
+    const { world, directory } = this.engine;
+    if (reason !== null) logClosing(this.engine, `${this}`, reason, this.acceptedAt);
     this.isClosed = true;
     this.startup?.abandon();
-    const server = this.server;
-    const pool = this.pool;
+    const { server, pool } = this;
     if (server !== null && pool !== null) this.#letGo(server, pool);
     if (pool !== null) pool.clientLeft(this);
     this.console?.left(this);

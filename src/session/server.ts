@@ -32,6 +32,7 @@ import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
 import type { Client } from "./client.ts";
 import type { Engine } from "./engine.ts";
+import { logClosing } from "./log-closing.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
 import { ServerStartup } from "./server-startup.ts";
@@ -331,12 +332,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   close(reason: string, orderly = true, error = poolerError(PoolerErrors.serverLost, reason)): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    const { log, settings, turn, world } = this.engine;
-    if (settings.logDisconnections) {
-      log.log(
-        `${this} closing because: ${reason} (age=${Math.max(0, Math.floor((turn.now - this.openedAt) / 1000))}s)`,
-      );
-    }
+    logClosing(this.engine, `${this}`, reason, this.openedAt);
     const client = this.client;
     this.client = null;
     this.pipeline.close();
@@ -351,7 +347,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       connection.resume();
       if (orderly) {
         connection.end();
-        this.#linger = world.clock.after(LINGER_MS, () => connection.destroy());
+        this.#linger = this.engine.world.clock.after(LINGER_MS, () => connection.destroy());
       } else {
         connection.destroy();
       }

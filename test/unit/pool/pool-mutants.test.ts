@@ -211,7 +211,7 @@ function caught(): boolean {
 
 describe("the laws catch", () => {
   for (const [name, mutant] of Object.entries(mutants)) {
-    it(`${name}`, () => {
+    it(name, () => {
       withMutant(mutant, () => {
         expect(caught()).toBe(true);
       });
