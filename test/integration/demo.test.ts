@@ -40,7 +40,14 @@ class Run {
     const [program, ...args] = command;
     this.child = spawn(program!, args, {
       cwd: root,
-      env: { ...process.env, PGCARPOOL_RUNTIME: runtime, TMPDIR: temporary, TERM: "xterm" },
+      // npm itself would leave its compile cache in the temporary folder.
+      env: {
+        ...process.env,
+        PGCARPOOL_RUNTIME: runtime,
+        TMPDIR: temporary,
+        TERM: "xterm",
+        NODE_DISABLE_COMPILE_CACHE: "1",
+      },
       stdio: ["ignore", "pipe", "pipe"],
       ...options,
     });

@@ -219,15 +219,6 @@ const faults: readonly Fault[] = [
       }),
   },
   {
-    fault: "what a name means is taken for known before it is",
-    seedsMax: 400,
-    breakIt: () => {
-      const before = Object.getOwnPropertyDescriptor(Pipeline.prototype, "isUndecided") as PropertyDescriptor;
-      Object.defineProperty(Pipeline.prototype, "isUndecided", { ...before, get: () => false });
-      return () => Object.defineProperty(Pipeline.prototype, "isUndecided", before);
-    },
-  },
-  {
     fault: "a statement is thought to be gone from a server that has it",
     seedsMax: 100,
     breakIt: () => {
