@@ -88,11 +88,13 @@ class Process {
   async run(): Promise<void> {
     const configuration = this.#load();
     const { settings } = configuration;
-    this.#openLog(settings);
+    if (this.#line.reboot) this.#die("online restart (-R) is not supported");
     const libc = loadLibc();
     // Whatever is still to be loaded is loaded now: the other user may not be allowed to read the installation.
     const world = await createWorld(libc);
     this.#changeUser(settings);
+    // As the user who is to write it from now on.
+    this.#openLog(settings);
     this.#world = world;
     const pooler = new Pooler({
       world,

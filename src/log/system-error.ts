@@ -5,6 +5,9 @@
 
 /** Where the runtimes' words differ from the C library's. */
 const TEXTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "Address already in use",
+  EADDRNOTAVAIL: "Cannot assign requested address",
+  EACCES: "Permission denied",
   EISDIR: "Is a directory",
   ENOTDIR: "Not a directory",
   EMFILE: "Too many open files",

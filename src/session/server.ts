@@ -228,8 +228,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     if (this.startup === null) {
       this.close("server conn crashed?", false);
     } else {
-      if (error !== null && this.usesTls && !this.#secured && this.connection !== null) {
-        this.engine.log.debug(`${this} ${error.message}`);
+      if (error !== null && this.usesTls && this.#connected && !this.#secured) {
+        this.engine.log.warning(`${this} TLS handshake error: ${error.message}`);
       }
       this.connectFailed(this.#connected ? "server conn crashed?" : "connect failed");
     }
@@ -270,8 +270,9 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /** PostgreSQL refused the login: those who wait for it are told why. */
   loginFailed(reason: string, error: ErrorToSend): void {
-    this.pool.loginRefused(this, error);
+    // The server's end is in the log before anybody hears of it.
     this.close(reason, false);
+    this.pool.loginRefused(this, error);
   }
 
   // ── What the pipeline tells ─────────────────────────────────────────────────────────────────────────────────────
