@@ -122,6 +122,8 @@ class Process {
     } catch (error) {
       this.#die(`could not open pidfile '${settings.pidfile}': ${(error as Error).message}`);
     }
+    // What nobody has caught leaves a state that nobody knows: better to be started again than to go on with it.
+    process.on("uncaughtException", (error) => this.#die(`broken invariant: ${error.stack ?? error.message}`));
     this.#program.signals.deliverTo((signal) => this.#signalled(signal, pooler));
     this.#log.log(`process up: ${versionLine()}, ${runtimeLine().replace("\n", ", ")}`);
   }

@@ -15,6 +15,7 @@ import { ServerState } from "../pool/server-state.ts";
 import { noticeResponse } from "../protocol/error-messages.ts";
 import { ClientState } from "../session/client-state.ts";
 import type { Engine } from "../session/engine.ts";
+import { logDefect } from "../session/log-closing.ts";
 import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import type { Residents } from "./residents.ts";
@@ -41,13 +42,22 @@ export class Janitor {
   tick(): void {
     const { now } = this.#engine.turn;
     for (const pool of this.#residents.pools()) {
-      pool.tick();
-      this.#checkServers(pool, now);
-      this.#checkWaiting(pool, now);
-      this.#checkIdle(pool, now);
+      try {
+        this.#tickPool(pool, now);
+      } catch (error) {
+        // A defect in one pool must not stop the clock of the others.
+        logDefect(this.#engine, `${pool.database.name}/${pool.user.name}:`, error as Error);
+      }
     }
     this.#checkLogins(now);
     this.#dropIdleAutoDatabases(now);
+  }
+
+  #tickPool(pool: ServerPool, now: number): void {
+    pool.tick();
+    this.#checkServers(pool, now);
+    this.#checkWaiting(pool, now);
+    this.#checkIdle(pool, now);
   }
 
   #checkServers(pool: ServerPool, now: number): void {

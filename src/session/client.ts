@@ -35,7 +35,7 @@ import { Welcome } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
 import { ConsoleSeat } from "./console-seat.ts";
 import type { Engine } from "./engine.ts";
-import { logClosing } from "./log-closing.ts";
+import { logClosing, logDefect } from "./log-closing.ts";
 import { setParameters } from "./parameter-sync.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
@@ -194,6 +194,7 @@ export class Client implements ConnectionEvents, EntryOwner {
   onClose(error: (Error & { code?: string }) | null): void {
     this.#linger?.cancel();
     this.#linger = null;
+    logDefect(this.engine, `${this}`, error);
     this.#gone(error);
   }
 

@@ -32,7 +32,7 @@ import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
 import type { Client } from "./client.ts";
 import type { Engine } from "./engine.ts";
-import { logClosing } from "./log-closing.ts";
+import { logClosing, logDefect } from "./log-closing.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
 import { ServerStartup } from "./server-startup.ts";
@@ -220,6 +220,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   onClose(error: (Error & { code?: string }) | null): void {
     this.#linger?.cancel();
     this.#linger = null;
+    logDefect(this.engine, `${this}`, error);
     if (!this.isClosed) this.#lost(error);
     this.pool.serverGone(this);
   }
