@@ -1,6 +1,7 @@
 /** What a client's message is for the pipeline: which step it makes, and whether it is one at all. */
 import { Step } from "../pipeline/step.ts";
-import { Frontend } from "../protocol/message-type.ts";
+import { HEADER_BYTES } from "../protocol/framer.ts";
+import { Frontend, TargetKind } from "../protocol/message-type.ts";
 
 /** The pipeline's step for a message type, 0 for those that are not answered. */
 export function stepOf(type: number): number {
@@ -34,9 +35,23 @@ export function isKnown(type: number): boolean {
   return stepOf(type) !== 0 || type === Frontend.Flush || type === Frontend.CopyData || type === Frontend.Terminate;
 }
 
-/** May name a prepared statement that must be renamed. */
-export function mayNameStatement(type: number): boolean {
-  return type === Frontend.Parse || type === Frontend.Bind || type === Frontend.Describe || type === Frontend.Close;
+/**
+ * Whether the message at `at`, of which `available` bytes are there, names a prepared statement, as far as they show: the
+ * unnamed one and portals are nobody's business, and most messages name nothing else.
+ */
+export function mayNameStatement(type: number, memory: Uint8Array, at: number, available: number): boolean {
+  switch (type) {
+    case Frontend.Parse:
+      return available <= HEADER_BYTES || memory[at + HEADER_BYTES] !== 0;
+    case Frontend.Bind:
+      // Portal and statement are both unnamed, or one of them is not.
+      return available <= HEADER_BYTES + 1 || memory[at + HEADER_BYTES] !== 0 || memory[at + HEADER_BYTES + 1] !== 0;
+    case Frontend.Describe:
+    case Frontend.Close:
+      return available <= HEADER_BYTES || memory[at + HEADER_BYTES] !== TargetKind.Portal;
+    default:
+      return false;
+  }
 }
 
 /** Means nothing without a server: late messages of a COPY that has failed, or a Flush of nothing. PostgreSQL ignores them too. */

@@ -202,7 +202,6 @@ export class Client implements ConnectionEvents, EntryOwner {
     if (!this.isClosed) this.close(this.startup === null ? "client unexpected eof" : this.startup.closeReason(error));
   }
 
-  /** Bytes for the client, from us. */
   send(bytes: Uint8Array): void {
     this.outbox.addAll(bytes);
   }
@@ -244,7 +243,8 @@ export class Client implements ConnectionEvents, EntryOwner {
         else if (!this.#seat.take(this, framer, memory)) break;
         continue;
       }
-      if (mayNameStatement(type) && this.pool!.hasStatements && !isReadable(this, framer, memory)) continue;
+      const named = mayNameStatement(type, memory, at, framer.available) && this.pool!.hasStatements;
+      if (named && !isReadable(this, framer, memory)) continue;
       let server = this.server;
       if (server === null) {
         if (isIdle(type)) {
@@ -266,7 +266,7 @@ export class Client implements ConnectionEvents, EntryOwner {
 
       const pipeline = server.pipeline;
       const step = stepOf(type);
-      if (mayNameStatement(type)) {
+      if (named) {
         const goesOnAt = relayStatementMessage(this, server, framer, memory, runStart, runEnd);
         if (goesOnAt === Relayed.refused) return;
         if (goesOnAt === Relayed.later) {

@@ -99,7 +99,7 @@ function isWhole(client: Client, framer: Framer, bytesMax: number, tooLong: Pool
 }
 
 /**
- * Relays the Parse, Bind, Describe or Close that `framer` offers, after `isReadable`. `runStart`, `runEnd`: bytes before
+ * Relays the Parse, Bind, Describe or Close that `framer` offers, after `isReadable`, where statements are tracked. `runStart`, `runEnd`: bytes before
  * it that are still to be forwarded; unless the result is `asItIs` or `later` they have been.
  */
 export function relayStatementMessage(
@@ -110,7 +110,7 @@ export function relayStatementMessage(
   runStart: number,
   runEnd: number,
 ): number {
-  if (!server.pool.hasStatements || server.pipeline.isSkipping) return Relayed.asItIs;
+  if (server.pipeline.isSkipping) return Relayed.asItIs;
   switch (framer.type) {
     case Frontend.Parse:
       return relayParse(client, server, framer, memory, runStart, runEnd);
