@@ -9,7 +9,7 @@
  */
 import type { BunHandlers, BunSocket } from "./bun-socket.ts";
 import { bunTlsOptions, bunTlsPeer } from "./bun-tls.ts";
-import { asError, warnOfThrow } from "./settled.ts";
+import { asError, connectionError, warnOfThrow } from "./settled.ts";
 import type { ConnectionError } from "./settled.ts";
 import type { Connection, ConnectionEvents, Endpoint, TlsSettings } from "./transport.ts";
 
@@ -221,7 +221,11 @@ export class BunConnection implements Connection {
     if (this.#gone || socket === null) return;
     const peer = bunTlsPeer(socket, this.#hasAuthority, error);
     if (peer === null) {
-      this.fail(error ?? new Error("TLS handshake failed"));
+      this.fail(
+        error?.code === undefined
+          ? connectionError("ERR_TLS_HANDSHAKE", error?.message ?? "TLS handshake failed")
+          : error,
+      );
       return;
     }
     try {

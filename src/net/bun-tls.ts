@@ -42,7 +42,8 @@ export function bunTlsPeer(
   hasAuthority: boolean,
   error: (Error & { code?: string }) | null,
 ): TlsPeer | null {
-  const cipher = socket.getCipher().name;
+  // Null after most failures; when the peer went in the middle there is not even an object.
+  const cipher = (socket.getCipher() as { name: string | null } | undefined)?.name ?? null;
   if (cipher === null) return null;
   const certificate = socket.getPeerX509Certificate()?.raw ?? null;
   return {

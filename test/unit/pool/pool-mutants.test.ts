@@ -210,13 +210,15 @@ function caught(): boolean {
 }
 
 describe("the laws catch", () => {
-  for (const [name, mutant] of Object.entries(mutants)) {
-    it(name, () => {
+  it.each(Object.entries(mutants))(
+    "%s",
+    (_name, mutant) => {
       withMutant(mutant, () => {
         expect(caught()).toBe(true);
       });
-    }, 30_000);
-  }
+    },
+    30_000,
+  );
 
   it("nothing in a pool that is whole, in the same runs", () => {
     expect(caught()).toBe(false);
