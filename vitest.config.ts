@@ -8,8 +8,6 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    // A shared machine may stand still for seconds while a test with a deadline runs. What fails three times is broken.
-    retry: process.env["CI"] === "true" ? 2 : 0,
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,

