@@ -26,7 +26,7 @@ export const showServersCommand: ConsoleCommand = {
     for (const pool of poolsInOrder(call.pooler)) {
       for (const state of STATES) {
         for (const server of serversIn(pool, state)) {
-          const shown = state === ServerState.active && server.client === null ? "idle" : state;
+          const shown = state === ServerState.active && server.holder === null ? "idle" : state;
           call.row(serverRow(call, server, shown));
         }
       }

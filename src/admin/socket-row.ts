@@ -107,7 +107,7 @@ export function serverRow(call: ConsoleCall, server: Server, state: string): Cel
     0,
     server.closeNeeded ? 1 : 0,
     pointer(server),
-    server.client === null ? "" : pointer(server.client),
+    server.holder === null ? "" : pointer(server.holder),
     server.keyProcessId,
     server.tls,
     applicationName(call, server.parameters),

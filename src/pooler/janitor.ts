@@ -69,14 +69,14 @@ export class Janitor {
     const fastClose = settings.serverFastClose && pool.mode === PoolMode.session;
     if (queryMs > 0 || idleMs > 0 || xactMs > 0 || fastClose) {
       for (const server of servers.in(ServerState.active)) {
-        const { client } = server;
-        if (client === null) continue;
+        const { clock } = server.holder ?? { clock: null };
+        if (clock === null) continue;
         const isIdle = server.pipeline.isEmpty;
         if (fastClose && server.closeNeeded && server.isReady) server.close("database configuration changed");
-        else if (queryMs > 0 && !isIdle && now - client.clock.queryStart > queryMs) server.close("query timeout");
+        else if (queryMs > 0 && !isIdle && now - clock.queryStart > queryMs) server.close("query timeout");
         else if (idleMs > 0 && isIdle && !server.isReady && now - server.usedAt > idleMs)
           server.close("idle transaction timeout");
-        else if (xactMs > 0 && client.clock.xactStart > 0 && now - client.clock.xactStart > xactMs)
+        else if (xactMs > 0 && clock.xactStart > 0 && now - clock.xactStart > xactMs)
           server.close("transaction timeout");
       }
     }

@@ -6,7 +6,6 @@
  */
 import { ServerState } from "../pool/server-state.ts";
 import type { Client } from "../session/client.ts";
-import { ClientState } from "../session/client-state.ts";
 import type { Database } from "../session/database.ts";
 import type { Engine } from "../session/engine.ts";
 import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
@@ -187,6 +186,7 @@ export class Operations {
       if (client.databaseName === database.name && client.console === null) client.fail(error);
     }
     for (const pool of database.pools.values()) {
+      pool.failWaiting(error);
       for (const server of serversOf(pool)) server.close(reason);
     }
   }
@@ -216,7 +216,7 @@ export class Operations {
     this.#residents.isPaused = true;
     this.#residents.serversClosedWith = error;
     for (const pool of this.#residents.pools()) {
-      for (const client of pool.clients.in(ClientState.waiting)) client.fail(error);
+      pool.failWaiting(error);
       pool.core.pause(this.#engine.turn.now);
     }
   }

@@ -112,7 +112,7 @@ export class Residents implements Directory {
   /** Takes the pools of removed databases, and removed pools, apart once they are empty. */
   sweepRetired(): void {
     for (const pool of this.#retiredPools) {
-      if (pool.core.connections > 0 || pool.clients.total > 0) continue;
+      if (pool.core.connections > 0 || pool.clients.total > 0 || pool.core.waiters.length > 0) continue;
       pool.core.dismantle();
       this.#retiredPools.delete(pool);
     }

@@ -18,7 +18,6 @@ import { PoolMode } from "../config/setting-words.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
 import type { Timer } from "../net/world.ts";
-import type { EntryOwner } from "../pipeline/pipeline.ts";
 import { Place } from "../pool/state-lists.ts";
 import { Waiting } from "../pool/wait-queue.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
@@ -41,6 +40,7 @@ import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
 import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
+import type { ServerSeeker } from "./server-holder.ts";
 import type { ServerPool } from "./server-pool.ts";
 import { Relayed, isReadable, relayStatementMessage } from "./statement-relay.ts";
 import { UnitClock } from "./unit-clock.ts";
@@ -54,7 +54,7 @@ const CONSOLE_MESSAGE_BYTES_MAX = 16 * 1024;
 
 const IDLE = 0x49;
 
-export class Client implements ConnectionEvents, EntryOwner {
+export class Client implements ConnectionEvents, ServerSeeker {
   readonly id: number;
   readonly engine: Engine;
   readonly connection: Connection;
@@ -62,7 +62,7 @@ export class Client implements ConnectionEvents, EntryOwner {
   readonly #holds: ReadHolds;
   readonly framer = new Framer();
   readonly place: Place<ClientState, Client> = new Place<ClientState, Client>(this);
-  readonly waiting: Waiting<Client> = new Waiting<Client>(this);
+  readonly waiting: Waiting<ServerSeeker> = new Waiting<ServerSeeker>(this);
   /** The login; null once it is over. */
   startup: ClientStartup | null;
   pool: ServerPool | null = null;
@@ -345,6 +345,10 @@ export class Client implements ConnectionEvents, EntryOwner {
     return server;
   }
 
+  entered(state: ClientState): void {
+    this.pool!.clients.move(this.place, state, this.engine.turn.now);
+  }
+
   /** The pool has a server for it, after it has waited. */
   served(server: Server): void {
     this.server = server;
@@ -355,7 +359,7 @@ export class Client implements ConnectionEvents, EntryOwner {
 
   /** Brings the server into this client's state, if it is in another. */
   #prepare(server: Server): void {
-    this.isSettingParameters = setParameters(this, server, (failure) => {
+    this.isSettingParameters = setParameters(this.engine, this, server, (failure) => {
       this.isSettingParameters = false;
       if (this.server !== server) return;
       if (failure === null) {
@@ -494,7 +498,7 @@ export class Client implements ConnectionEvents, EntryOwner {
       pool.release(server);
       return;
     }
-    server.client = null;
+    server.holder = null;
     server.close("client disconnect while server was not ready", !this.isMidMessage);
   }
 }

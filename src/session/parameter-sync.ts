@@ -4,24 +4,30 @@
  *
  * Counterpart: PgBouncer's `varcache_apply` and `varcache_set_canonical`; log texts are its own.
  */
-import type { Client } from "./client.ts";
+import type { Engine } from "./engine.ts";
 import type { Server } from "./server.ts";
+import type { ServerHolder } from "./server-holder.ts";
 import { Task } from "./task.ts";
 
 /**
  * False when the server is in the client's state already. Else SETs run on it, and `done` is called when they have: with
  * what PostgreSQL said against them, or null. Not called when the server dies before.
  */
-export function setParameters(client: Client, server: Server, done: (failure: string | null) => void): boolean {
+export function setParameters(
+  engine: Engine,
+  client: ServerHolder,
+  server: Server,
+  done: (failure: string | null) => void,
+): boolean {
   if (client.parameters === server.parameters) return false;
-  const { log, parameters: tracked } = client.engine;
+  const { log, parameters: tracked } = engine;
   const differing = tracked.differing(client.parameters, server.parameters);
   if (differing.length === 0) return false;
   const text = tracked.setText(client.parameters, differing);
   log.debug(`${server} varcache_apply: ${text}`);
   server.run(
     new Task(text, (error) => {
-      if (error === null) takeCanonical(client, server, differing);
+      if (error === null) takeCanonical(engine, client, server, differing);
       done(error === null ? null : (error.message ?? "unknown error"));
     }),
   );
@@ -29,14 +35,14 @@ export function setParameters(client: Client, server: Server, done: (failure: st
 }
 
 /** The server's spelling of what was set, so that it is not set again for being spelled otherwise. */
-function takeCanonical(client: Client, server: Server, indexes: readonly number[]): void {
-  const { log, parameters: tracked } = client.engine;
+function takeCanonical(engine: Engine, client: ServerHolder, server: Server, indexes: readonly number[]): void {
+  const { log, parameters: tracked } = engine;
   for (const index of indexes) {
     const value = server.parameters[index];
     const before = client.parameters[index];
     if (value === null || value === undefined || value === before) continue;
     log.noise(
-      `${client} varcache_set_canonical: setting ${tracked.names[index]} to its canonical version ${before} -> ${value}`,
+      `${String(client)} varcache_set_canonical: setting ${tracked.names[index]} to its canonical version ${before} -> ${value}`,
     );
     client.parameters = tracked.with(client.parameters, index, value);
   }

@@ -25,6 +25,7 @@ import type { Database } from "./database.ts";
 import type { Engine } from "./engine.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Server } from "./server.ts";
+import type { ServerSeeker } from "./server-holder.ts";
 import { Task } from "./task.ts";
 import type { User } from "./user.ts";
 
@@ -32,11 +33,11 @@ import type { User } from "./user.ts";
 const EMPTY_QUERY = "<empty>";
 const IDLE = 0x49;
 
-export class ServerPool implements PoolHost<Server, Client> {
+export class ServerPool implements PoolHost<Server, ServerSeeker> {
   readonly engine: Engine;
   readonly database: Database;
   readonly user: User;
-  readonly core: Pool<Server, Client>;
+  readonly core: Pool<Server, ServerSeeker>;
   readonly clients = new StateLists<ClientState, Client>(clientStateTable);
   readonly #policy: PoolPolicy;
   /** Null until a server has logged in, and after RECONNECT. */
@@ -73,7 +74,7 @@ export class ServerPool implements PoolHost<Server, Client> {
       keepFilled: false,
     };
     this.refreshPolicy();
-    this.core = new Pool<Server, Client>(this.#policy, this, [database.connections, user.connections]);
+    this.core = new Pool<Server, ServerSeeker>(this.#policy, this, [database.connections, user.connections]);
     if (database.paused) this.core.pause(engine.turn.now);
   }
 
@@ -131,60 +132,58 @@ export class ServerPool implements PoolHost<Server, Client> {
   }
 
   /**
-   * A server for `client`, linked; or null: it waits, and ends by `client.served`, or is closed with an error.
+   * A server for `seeker`, linked; or null: it waits, and ends by `seeker.served`, or has been failed.
    */
-  request(client: Client): Server | null {
+  request(seeker: ServerSeeker): Server | null {
     const { now } = this.engine.turn;
     const closed = this.engine.directory.serversClosedWith;
     if (closed !== null) {
-      client.fail(closed);
+      seeker.fail(closed);
       return null;
     }
     if (this.core.loginFailing && this.#loginError !== null) {
-      client.fail(poolerError(PoolerErrors.loginFailing, this.#loginError.message.slice(0, 99)));
+      seeker.fail(poolerError(PoolerErrors.loginFailing, this.#loginError.message.slice(0, 99)));
       this.core.warm(now);
       return null;
     }
-    const server = this.core.acquire(client.waiting, now);
+    const server = this.core.acquire(seeker.waiting, now);
     if (server === null) {
-      this.clients.move(client.place, ClientState.waiting, now);
+      seeker.entered(ClientState.waiting);
       return null;
     }
-    this.clients.move(client.place, ClientState.active, now);
-    this.#assign(server, client);
+    this.#assign(server, seeker);
     return server;
   }
 
-  serve(client: Client, server: Server): void {
-    const { now } = this.engine.turn;
-    this.database.counters.waitTimeUs += Math.round((now - client.waiting.since) * 1000);
-    this.clients.move(client.place, ClientState.active, now);
-    this.#assign(server, client);
-    client.served(server);
+  serve(seeker: ServerSeeker, server: Server): void {
+    this.database.counters.waitTimeUs += Math.round((this.engine.turn.now - seeker.waiting.since) * 1000);
+    this.#assign(server, seeker);
+    seeker.served(server);
   }
 
-  #assign(server: Server, client: Client): void {
+  #assign(server: Server, seeker: ServerSeeker): void {
     this.database.counters.serverAssignmentCount += 1;
-    server.client = client;
-    server.pipeline.linked = client;
+    seeker.entered(ClientState.active);
+    server.holder = seeker;
+    server.pipeline.linked = seeker;
   }
 
-  /** The client does not wait any more, or is gone. */
-  leaveQueue(client: Client): void {
-    this.#greeting.delete(client);
-    this.core.leave(client.waiting);
+  /** It does not wait any more, or is gone. */
+  leaveQueue(seeker: ServerSeeker): void {
+    this.core.leave(seeker.waiting);
   }
 
   /** `client`, not linked, leaves for good. */
   clientLeft(client: Client): void {
+    this.#greeting.delete(client);
     this.leaveQueue(client);
     this.clients.leave(client.place);
     this.usedAt = this.engine.turn.now;
   }
 
-  /** Its client is done with `server`, which is ready. The client has been unlinked. */
+  /** Its holder is done with `server`, which is ready. */
   release(server: Server): void {
-    server.client = null;
+    server.holder = null;
     server.pipeline.linked = null;
     for (const cancel of server.cancels) cancel.targetReleased();
     if (server.cancels.size > 0) {
@@ -306,7 +305,13 @@ export class ServerPool implements PoolHost<Server, Client> {
     if (error.code === "57P03") return;
     const connected = this.core.servers.total - this.core.servers.count(ServerState.new);
     if (connected > 0 && this.welcome !== null) return;
-    for (const client of this.clients.in(ClientState.waiting)) client.fail(error);
+    this.failWaiting(error);
+  }
+
+  /** Everybody who waits for a server, or for the pool's first login, is told that there will be none. */
+  failWaiting(error: ErrorToSend): void {
+    for (const client of this.#greeting) client.fail(error);
+    for (const seeker of this.core.waiters) seeker.fail(error);
   }
 
   /** `server` has begun to close. */

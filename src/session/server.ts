@@ -30,10 +30,10 @@ import { DEALLOCATE_ALL, DISCARD_ALL, hasCommandTag } from "../protocol/command-
 import { ServerStatements } from "../state/prepared-statement.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
-import type { Client } from "./client.ts";
 import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import type { ServerHolder } from "./server-holder.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
 import { ServerStartup } from "./server-startup.ts";
 import type { ServerPool } from "./server-pool.ts";
@@ -69,7 +69,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   keyProcessId = 0;
   keySecret: Uint8Array = new Uint8Array(0);
   /** Who holds it. */
-  client: Client | null = null;
+  holder: ServerHolder | null = null;
   /** Cancel requests that aim at it. */
   readonly cancels = new Set<CancelForward>();
   /** "TLSv1.3/TLS_AES_256_GCM_SHA384", empty without TLS. */
@@ -201,7 +201,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   onDrain(): void {
     this.outbox.drained();
-    this.client?.serverDrained();
+    this.holder?.serverDrained();
   }
 
   onSecure(peer: TlsPeer): void {
@@ -286,7 +286,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /** Statement mode refuses transactions: the client gets the error in the place of ReadyForQuery. */
   withholdsReady(owner: EntryOwner | null): boolean {
-    return owner !== null && owner === this.client && this.pool.mode === PoolMode.statement;
+    return owner !== null && owner === this.holder && this.pool.mode === PoolMode.statement;
   }
 
   failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {
@@ -300,7 +300,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {
     if (!hasCommandTag(memory, at, size, DEALLOCATE_ALL) && !hasCommandTag(memory, at, size, DISCARD_ALL)) return;
     this.statements.clear();
-    if (owner !== null && owner === this.client) this.client.forgetStatements();
+    if (owner !== null && owner === this.holder) this.holder.forgetStatements();
   }
 
   parameterStatus(memory: Uint8Array, at: number, size: number): void {
@@ -310,9 +310,9 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     const index = tracked.indexOf(name);
     if (index < 0) return;
     this.parameters = tracked.with(this.parameters, index, value);
-    const client = this.client;
+    const { holder } = this;
     // What a SET of ours is answered with says nothing of the client: it is told of the result when all are set.
-    if (client !== null && this.#task === null) client.parameters = tracked.with(client.parameters, index, value);
+    if (holder !== null && this.#task === null) holder.parameters = tracked.with(holder.parameters, index, value);
   }
 
   stray(): void {
@@ -328,21 +328,21 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Ends it now. The client that holds it is told `reason`, or `error` where that is something else. `orderly`: the stream
+   * Ends it now. Who holds it is told `reason`, or `error` where that is something else. `orderly`: the stream
    * is intact, PostgreSQL is sent a Terminate. Behind half a message it would become the other half.
    */
   close(reason: string, orderly = true, error = poolerError(PoolerErrors.serverLost, reason)): void {
     if (this.isClosed) return;
     this.isClosed = true;
     logClosing(this.engine, `${this}`, reason, this.openedAt);
-    const client = this.client;
-    this.client = null;
+    const { holder } = this;
+    this.holder = null;
     this.pipeline.close();
     this.statements.clear();
     for (const cancel of this.cancels) cancel.targetReleased();
     const connection = this.connection;
     if (connection !== null) {
-      const whole = client === null || !client.isMidMessage;
+      const whole = holder === null || !holder.isMidMessage;
       if (orderly && whole && this.startup === null) this.outbox.addAll(TERMINATE);
       this.outbox.flush();
       this.outbox.close();
@@ -356,7 +356,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     }
     this.pool.serverClosing(this);
     if (connection === null) this.pool.serverGone(this);
-    client?.serverLost(this, error, this.pipeline.isMidAnswer);
+    holder?.serverLost(this, error, this.pipeline.isMidAnswer);
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import { ServerState } from "../../src/pool/server-state.ts";
 import type { Pooler } from "../../src/pooler/pooler.ts";
+import { Client } from "../../src/session/client.ts";
 import { ClientState } from "../../src/session/client-state.ts";
 import type { ServerPool } from "../../src/session/server-pool.ts";
 import type { EngineView, PoolView } from "./engine-under-test.ts";
@@ -34,11 +35,11 @@ function viewPool(pool: ServerPool): PoolView {
     let walked = 0;
     for (const server of pool.core.servers.in(state)) {
       walked++;
-      const { client } = server;
+      const client = server.holder;
       const linked = state === ServerState.active;
       if (linked !== (client !== null))
         problems.push(`server ${server.id} is ${state} ${client === null ? "without" : "with"} a client`);
-      if (client !== null && client.server !== server)
+      if (client instanceof Client && client.server !== server)
         problems.push(`server ${server.id} has client ${client.id}, which holds another`);
       if ((state === ServerState.idle || state === ServerState.used) && !server.pipeline.isEmpty) {
         problems.push(`server ${server.id} is ${state} with unanswered entries`);

@@ -157,7 +157,7 @@ class FakeClient implements EntryOwner {
       if (goesOnAt === Relayed.later) {
         // The client's input waits until all before has been answered; then the same server happens to be free.
         server.work(1000);
-        server.client = this;
+        server.holder = this;
         this.server = server;
         goesOnAt = relay();
         if (goesOnAt === Relayed.later) throw new Error("undecided although all has been answered");
