@@ -14,7 +14,17 @@
  * failed once more, alone: the suite counts seconds, and a busy machine makes it miss some. Logs of failures are kept.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -157,6 +167,7 @@ async function runPytest(words: readonly string[]): Promise<Map<string, Result>>
   }
   const status = await ended;
   running = null;
+  endLeftovers();
   const testsFailed = 1;
   const nothingSelected = 5;
   if (![0, testsFailed].includes(status) || found.size === 0) {
@@ -235,6 +246,17 @@ function report(): boolean {
   return bad.length === 0 && results.size > 0;
 }
 
+/** A fixture that fails does not stop what it started; poolers and PostgreSQL have our scratch folder in their arguments. */
+function endLeftovers(): void {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    try {
+      if (readFileSync(join("/proc", pid, "cmdline"), "utf8").includes(scratch)) process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It has ended between the look and the signal.
+    }
+  }
+}
+
 /** Lets pytest end what its fixtures started. */
 async function interrupt(): Promise<void> {
   const child = running;
@@ -244,6 +266,7 @@ async function interrupt(): Promise<void> {
     await new Promise((resolveEnd) => child.once("exit", resolveEnd));
     clearTimeout(late);
   }
+  endLeftovers();
   rmSync(scratch, { recursive: true, force: true });
   process.exit(130);
 }
