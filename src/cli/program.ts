@@ -1,28 +1,39 @@
-/** What `main.ts` runs, with everything it needs from the outside handed in. */
+/**
+ * What `main.ts` runs, with everything it needs from the outside handed in: the order of a start, and of an end.
+ *
+ * The order is PgBouncer's: configuration and TLS (as who started it: keys may be root's own), user, own Unix socket free,
+ * pidfile, daemon, limits, listeners, pidfile, `process up`, and the service manager is told.
+ */
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { createConsole } from "../admin/admin-console.ts";
-import { versionLine } from "../admin/version.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { socketPath } from "../config/server-address.ts";
 import type { Settings } from "../config/settings.ts";
-import { FileSink } from "../log/file-sink.ts";
 import { Logger } from "../log/logger.ts";
-import type { LogSink } from "../log/log-sink.ts";
-import { StderrSink } from "../log/stderr-sink.ts";
+import { SYSLOG_SOCKET, SyslogSink } from "../log/syslog-sink.ts";
+import { systemErrorText } from "../log/system-error.ts";
 import { loadLibc } from "../net/libc.ts";
+import type { Libc } from "../net/libc.ts";
 import { becomeUser, findUser } from "../net/system-user.ts";
+import { UnixDatagram } from "../net/unix-datagram.ts";
 import { createWorld } from "../net/world-of-runtime.ts";
 import type { World } from "../net/world.ts";
-import { PoolerState, ShutdownMode } from "../pooler/operations.ts";
+import type { ListeningMeans } from "../pooler/listeners.ts";
 import { Pooler } from "../pooler/pooler.ts";
 import { parseCommandLine, usage } from "./command-line.ts";
 import type { CommandLine } from "./command-line.ts";
 import { daemonize } from "./daemon.ts";
-import { openFilesLimit } from "./open-files-limit.ts";
-import { checkPidfile, removePidfile, writePidfile } from "./pidfile.ts";
-import type { CaughtSignal, Signals } from "./signals.ts";
+import { inheritedSockets } from "./inherited-sockets.ts";
+import { LogOutputs } from "./log-outputs.ts";
+import { expectedDescriptors, openFilesLimit } from "./open-files-limit.ts";
+import type { OpenFilesLimit } from "./open-files-limit.ts";
+import { checkPidfile, writePidfile } from "./pidfile.ts";
+import { ServiceNotifier } from "./service-notifier.ts";
+import { SignalActions } from "./signal-actions.ts";
+import type { Signals } from "./signals.ts";
+import { processUpLine, versionLines } from "./version-lines.ts";
 
 export interface Program {
   readonly args: readonly string[];
@@ -35,6 +46,9 @@ export interface Program {
 
 type Run = Extract<CommandLine, { kind: "run" }>;
 
+/** Where syslog listens if not at /dev/log: inside a container, for example. */
+const SYSLOG_VARIABLE = "PGCARPOOL_SYSLOG_SOCKET";
+
 /** Runs until the process exits. */
 export async function runProgram(program: Program): Promise<void> {
   const line = parseCommandLine(program.args, program.program);
@@ -44,7 +58,7 @@ export async function runProgram(program: Program): Promise<void> {
       process.exit(0);
       return;
     case "version":
-      process.stdout.write(`${versionLine()}\n${runtimeLine()}\n`);
+      process.stdout.write(versionLines(loadLibc().load()).join("\n") + "\n");
       process.exit(0);
       return;
     case "wrong":
@@ -56,76 +70,71 @@ export async function runProgram(program: Program): Promise<void> {
   }
 }
 
-function runtimeLine(): string {
-  const { versions } = process;
-  const tls = versions.openssl ?? versions["boringssl"] ?? "unknown";
-  return versions["bun"] === undefined
-    ? `node ${versions.node}\ntls: OpenSSL ${tls}`
-    : `bun ${versions["bun"]}\ntls: BoringSSL ${tls}`;
-}
-
 class Process {
   readonly #program: Program;
   readonly #line: Run;
-  #log: Logger;
-  #file: FileSink | null = null;
+  readonly #outputs: LogOutputs;
+  readonly #log: Logger;
   #world: World | null = null;
 
   constructor(program: Program, line: Run) {
     this.#program = program;
     this.#line = line;
-    this.#log = new Logger({ pid: process.pid, wallTime: Date.now, sinks: this.#sinks(), verbose: line.verbose });
-  }
-
-  #sinks(): LogSink[] {
-    const sinks: LogSink[] = [];
-    // A daemon's stderr is closed once it runs; until then its starter wants to see what is wrong.
-    if (!this.#line.quiet) sinks.push(new StderrSink());
-    if (this.#file !== null) sinks.push(this.#file);
-    return sinks;
+    this.#outputs = new LogOutputs(line.quiet);
+    this.#log = new Logger({ pid: process.pid, wallTime: Date.now, sinks: [this.#outputs], verbose: line.verbose });
   }
 
   async run(): Promise<void> {
     const configuration = this.#load();
     const { settings } = configuration;
-    if (this.#line.reboot) this.#die("online restart (-R) is not supported");
-    const libc = loadLibc();
     // Whatever is still to be loaded is loaded now: the other user may not be allowed to read the installation.
+    const libc = loadLibc();
     const world = await createWorld(libc);
-    this.#changeUser(settings);
-    // As the user who is to write it from now on.
-    this.#openLog(settings);
     this.#world = world;
+    const datagrams = UnixDatagram.open(libc);
+    const notifier = new ServiceNotifier({
+      address: process.env["NOTIFY_SOCKET"],
+      send: (address, message) => datagrams?.send(address, message),
+      monotonicUs: () => libc.monotonicUs(),
+    });
+    const limit = openFilesLimit(this.#program.readFile);
+    const listening = this.#listeningMeans(libc, limit);
+    const isActivated = (listening.inherited?.length ?? 0) > 0;
     const pooler = new Pooler({
       world,
       configuration,
       log: this.#log,
       readFile: this.#program.readFile,
       console: createConsole,
-      onReload: () => this.#reopenLog(settings),
-      onExit: () => this.#leave(settings),
+      listening,
+      onStatistics: (line) => notifier.status(line.replaceAll(" us", " μs")),
+      onReload: () => this.#reopenLog(),
+      onExit: () => this.#leave(),
     });
     const problem = pooler.prepare();
     if (problem !== null) this.#die(problem);
-    if (await isServed(settings)) this.#die("unix socket is in use, cannot continue");
+    this.#changeUser(settings);
+    // As the user who is to write it from now on.
+    this.#openLog(settings, datagrams);
+    if (this.#line.reboot) {
+      this.#die(isActivated ? "cannot reboot under service manager" : "online restart (-R) is not supported");
+    }
+    if (!isActivated && (await isServed(settings))) this.#die("unix socket is in use, cannot continue");
     const pidProblem = checkPidfile(settings.pidfile, this.#log);
     if (pidProblem !== null) this.#die(pidProblem);
     if (this.#line.daemon) {
       if (settings.pidfile === "") this.#die("daemon needs pidfile configured");
       daemonize();
     }
-    this.#logLimits(settings);
-    const startProblem = await pooler.start();
+    this.#logLimits(limit, pooler);
+    const startProblem = (await pooler.start()) ?? writePidfile(settings.pidfile);
     if (startProblem !== null) this.#die(startProblem);
-    try {
-      writePidfile(settings.pidfile);
-    } catch (error) {
-      this.#die(`could not open pidfile '${settings.pidfile}': ${(error as Error).message}`);
-    }
     // What nobody has caught leaves a state that nobody knows: better to be started again than to go on with it.
     process.on("uncaughtException", (error) => this.#die(`broken invariant: ${error.stack ?? error.message}`));
-    this.#program.signals.deliverTo((signal) => this.#signalled(signal, pooler));
-    this.#log.log(`process up: ${versionLine()}, ${runtimeLine().replace("\n", ", ")}`);
+    const actions = new SignalActions({ pooler, log: this.#log, notifier, die: (reason) => this.#die(reason) });
+    this.#log.log(`process up: ${processUpLine()}`);
+    notifier.ready();
+    this.#program.signals.deliverTo((signal) => actions.take(signal));
   }
 
   #load(): Configuration {
@@ -144,21 +153,35 @@ class Process {
     return configuration;
   }
 
-  #openLog(settings: Settings): void {
-    if (settings.logfile === "") return;
+  #listeningMeans(libc: Libc, limit: OpenFilesLimit | null): ListeningMeans {
+    const inherited = inheritedSockets(process.env, process.pid, libc);
+    if (typeof inherited === "string") this.#die(inherited);
+    const soft = Number(limit?.soft);
+    return {
+      inherited,
+      ...(Number.isInteger(soft) ? { descriptors: { limit: soft, duplicate: (fd) => libc.duplicate(fd) } } : {}),
+    };
+  }
+
+  #openLog(settings: Settings, datagrams: UnixDatagram | null): void {
+    const address = process.env[SYSLOG_VARIABLE] ?? SYSLOG_SOCKET;
+    const syslog = new SyslogSink({
+      settings,
+      pid: process.pid,
+      wallTime: Date.now,
+      send: (datagram) => datagrams?.send(address, datagram) ?? false,
+    });
     try {
-      this.#file = new FileSink(settings.logfile);
+      this.#outputs.open(settings, syslog);
     } catch (error) {
       process.stderr.write(`${(error as Error).message}\n`);
       process.exit(1);
     }
-    this.#log.setSinks(this.#sinks());
   }
 
-  #reopenLog(settings: Settings): void {
+  #reopenLog(): void {
     try {
-      if (this.#file === null) this.#openLog(settings);
-      else if (settings.logfile !== "") this.#file.reopen(settings.logfile);
+      this.#outputs.reopen();
     } catch (error) {
       this.#log.error((error as Error).message);
     }
@@ -172,69 +195,31 @@ class Process {
         try {
           becomeUser(user);
         } catch (error) {
-          this.#die(`failed to change user to '${settings.user}': ${(error as Error).message}`);
+          this.#die(`failed to assume identity of user '${settings.user}': ${systemErrorText(error)}`);
         }
       }
     }
     if (process.getuid?.() === 0) this.#die("PgBouncer should not run as root");
   }
 
-  #logLimits(settings: Settings): void {
-    const limit = openFilesLimit(this.#program.readFile);
+  #logLimits(limit: OpenFilesLimit | null, pooler: Pooler): void {
     if (limit === null) return;
-    const expected = settings.maxClientConn + settings.defaultPoolSize * 4 + 32;
+    const { settings, residents, configuration } = pooler;
+    const expected = expectedDescriptors(settings, configuration.databases.values(), residents.users.size);
     this.#log.log(
       `kernel file descriptor limit: ${limit.soft} (hard: ${limit.hard}); max_client_conn: ${settings.maxClientConn}, max expected fd use: ${expected}`,
     );
   }
 
-  #signalled(signal: CaughtSignal, pooler: Pooler): void {
-    const log = this.#log;
-    const { operations } = pooler;
-    switch (signal) {
-      case "SIGHUP":
-        log.log("got SIGHUP, re-reading config");
-        pooler.reload();
-        return;
-      case "SIGINT":
-      case "SIGTERM":
-        if (operations.shutdownMode !== null || (signal === "SIGINT" && operations.state === PoolerState.suspended)) {
-          log.log(`got ${signal} while shutting down, fast exit`);
-          operations.shutdown(ShutdownMode.immediate);
-        } else if (signal === "SIGTERM") {
-          log.log("got SIGTERM, shutting down, waiting for all clients disconnect");
-          operations.shutdown(ShutdownMode.waitForClients);
-        } else {
-          log.log("got SIGINT, shutting down, waiting for all servers connections to be released");
-          operations.shutdown(ShutdownMode.waitForServers);
-        }
-        return;
-      case "SIGQUIT":
-        log.log("got SIGQUIT, fast exit");
-        operations.shutdown(ShutdownMode.immediate);
-        return;
-      case "SIGUSR1":
-        log.log("got SIGUSR1, pausing all activity");
-        if (operations.state === "active") operations.pause(() => {});
-        return;
-      case "SIGUSR2":
-        if (operations.shutdownMode !== null) log.log("got SIGUSR2 while shutting down, ignoring");
-        else {
-          log.log("got SIGUSR2, continuing from SUSPEND or PAUSE");
-          if (operations.state !== "active") operations.resume();
-        }
-    }
-  }
-
   /** The pooler has ended in good order. What it wrote last is given a turn to leave. */
-  #leave(settings: Settings): void {
-    removePidfile(settings.pidfile);
+  #leave(): void {
     if (this.#world === null) process.exit(0);
     this.#world.afterTurn(() => setTimeout(() => process.exit(0), 10));
   }
 
   #die(reason: string): never {
     this.#log.fatal(reason);
+    this.#outputs.giveUp();
     process.exit(1);
   }
 }

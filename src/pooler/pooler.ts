@@ -23,6 +23,7 @@ import { StatementStore } from "../state/prepared-statement.ts";
 import { TrackedParameters } from "../state/tracked-parameters.ts";
 import { Janitor, TICK_MS } from "./janitor.ts";
 import { Listeners } from "./listeners.ts";
+import type { ListeningMeans } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { Residents } from "./residents.ts";
 import type { MakeConsole } from "./residents.ts";
@@ -40,6 +41,10 @@ export interface PoolerOptions {
   readonly readFile: (path: string) => Uint8Array;
   /** What the console is; called with the pooler when a client logs in to it. */
   readonly console: (pooler: Pooler, level: Parameters<MakeConsole>[0]) => ReturnType<MakeConsole>;
+  /** What the process has of its own to listen with; absent: nothing but the settings. */
+  readonly listening?: ListeningMeans;
+  /** A `stats_period` is over: its line for the log. */
+  readonly onStatistics?: (line: string) => void;
   /** The settings may have changed where the log goes: called after each load. */
   readonly onReload?: () => void;
   /** The pooler has ended by itself (SHUTDOWN, or a signal's): the process may exit. */
@@ -91,7 +96,7 @@ export class Pooler {
     // The directory needs the engine and the engine the directory: the last link is tied here and nowhere else.
     this.residents = new Residents(engine as unknown as Engine, (level) => options.console(this, level));
     this.engine = Object.assign(engine, { directory: this.residents });
-    this.listeners = new Listeners(this.engine, this.residents);
+    this.listeners = new Listeners(this.engine, this.residents, options.listening);
     this.operations = new Operations(this.engine, this.residents, this.listeners, () => this.end());
     this.statistics = new Statistics(this.engine, this.residents);
     this.#janitor = new Janitor(this.engine, this.residents);
@@ -137,7 +142,8 @@ export class Pooler {
   #period(): void {
     this.#periodTimer = this.engine.world.clock.after(this.settings.statsPeriodMs, () => {
       if (this.#ended) return;
-      this.statistics.endPeriod();
+      const line = this.statistics.endPeriod();
+      this.#options.onStatistics?.(line);
       this.#period();
     });
   }

@@ -62,21 +62,20 @@ export class Statistics {
     return averagesBetween(sumOf(this.#older.counters.values()), this.sum(), this.#engine.turn.now - this.#older.at);
   }
 
-  /** A `stats_period` is over: the line for the log, and a new period. */
-  endPeriod(): void {
+  /** A `stats_period` is over: a new one begins. Returns what the last one came to, which is logged too. */
+  endPeriod(): string {
     const { log, settings, turn } = this.#engine;
     const average = averagesBetween(sumOf(this.#newer.counters.values()), this.sum(), turn.now - this.#newer.at);
-    if (settings.logStats) {
-      log.log(
-        `stats: ${average.xactCount} xacts/s, ${average.queryCount} queries/s, ` +
-          `${average.clientParseCount} client parses/s, ${average.serverParseCount} server parses/s, ` +
-          `${average.bindCount} binds/s, ${average.clientLoginCount} client logins/s, ` +
-          `in ${average.bytesReceived} B/s, out ${average.bytesSent} B/s, ` +
-          `xact ${average.xactTimeUs} us, query ${average.queryTimeUs} us, wait ${average.waitTimeUs} us`,
-      );
-    }
+    const text =
+      `stats: ${average.xactCount} xacts/s, ${average.queryCount} queries/s, ` +
+      `${average.clientParseCount} client parses/s, ${average.serverParseCount} server parses/s, ` +
+      `${average.bindCount} binds/s, ${average.clientLoginCount} client logins/s, ` +
+      `in ${average.bytesReceived} B/s, out ${average.bytesSent} B/s, ` +
+      `xact ${average.xactTimeUs} us, query ${average.queryTimeUs} us, wait ${average.waitTimeUs} us`;
+    if (settings.logStats) log.log(text);
     this.#older = this.#newer;
     this.#newer = this.#snapshot();
+    return text;
   }
 
   #snapshot(): Snapshot {

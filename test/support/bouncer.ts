@@ -28,6 +28,12 @@ export interface BouncerOptions extends IniSections {
   readonly args?: readonly string[];
   /** More environment for the pooler. */
   readonly env?: Readonly<Record<string, string>>;
+  /** A program with arguments that becomes the pooler: it is given the pooler's command line behind its own. */
+  readonly launcher?: readonly string[];
+  /** Descriptors of this process that the pooler finds as its own 3, 4, … */
+  readonly descriptors?: readonly number[];
+  /** True: log lines go to stderr too, which `output()` shows. */
+  readonly loud?: boolean;
 }
 
 /** A row of the console: integers of any width arrive as numbers, everything else as text or null. */
@@ -275,9 +281,11 @@ export class Bouncer {
     const startAsUser = this.#user !== null && isReachable(executable, this.#user);
     const becomes = this.#user !== null && !startAsUser ? ["-u", this.#user.name] : [];
     const output = openSync(this.#outputPath, "a");
-    const child = spawn(executable, ["--quiet", ...becomes, ...(this.#options.args ?? []), this.iniPath], {
+    const { args = [], descriptors = [], launcher = [], loud = false } = this.#options;
+    const line = [...launcher, executable, ...(loud ? [] : ["--quiet"]), ...becomes, ...args, this.iniPath];
+    const child = spawn(line[0] as string, line.slice(1), {
       cwd: this.folder,
-      stdio: ["ignore", output, output],
+      stdio: ["ignore", output, output, ...descriptors],
       env: { ...process.env, NO_COLOR: "1", PGCARPOOL_RUNTIME: this.runtime, ...this.#options.env },
       ...(startAsUser ? { uid: this.#user.uid, gid: this.#user.gid } : {}),
     });
