@@ -110,7 +110,10 @@ export function relayStatementMessage(
   runStart: number,
   runEnd: number,
 ): number {
-  if (server.pipeline.isSkipping) return Relayed.asItIs;
+  if (server.pipeline.isSkipping) {
+    if (framer.type === Frontend.Parse) noteSkippedParse(client, framer, memory);
+    return Relayed.asItIs;
+  }
   switch (framer.type) {
     case Frontend.Parse:
       return relayParse(client, server, framer, memory, runStart, runEnd);
@@ -147,6 +150,7 @@ function relayParse(
 
   client.forward(memory, runStart, runEnd);
   const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
+  client.statements.forgetLost(name);
   client.statements.set(name, statement);
   server.pool.database.counters.clientParseCount += 1;
   // In a failed transaction PostgreSQL refuses a Parse, whether it has the statement or not: it has to say so itself.
@@ -156,6 +160,14 @@ function relayParse(
     prepare(client, server, statement, Step.parse, new NewName(client, name, statement));
   }
   return parts.end;
+}
+
+/** PostgreSQL is going to skip this Parse: its name is lost. What it cannot read is skipped without a word. */
+function noteSkippedParse(client: Client, framer: Framer, memory: Uint8Array): void {
+  const parts = inspectParse(memory, framer.at, framer.size, client.engine.parts.parse);
+  if (parts === null || parts.nameStart === parts.nameEnd) return;
+  const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
+  client.statements.lose(latin1(memory, parts.nameStart, parts.nameEnd), statement);
 }
 
 function relayBind(client: Client, server: Server, memory: Uint8Array, runStart: number, runEnd: number): number {
@@ -216,6 +228,7 @@ function relayClose(
     client.engine.statements.giveBack(statement);
     closed = new ClosedName(client, name, statement);
   }
+  client.statements.forgetLost(name);
   server.pipeline.push(Step.close | PUT_IN, client, closed);
   return framer.at + framer.size;
 }
@@ -223,7 +236,7 @@ function relayClose(
 /** The client's statement of this name; null when it has none and was closed for it. */
 function find(client: Client, memory: Uint8Array, start: number, end: number): PreparedStatement | null {
   const name = latin1(memory, start, end);
-  const statement = client.statementCount === 0 ? undefined : client.statements.get(name);
+  const statement = client.statements.get(name) ?? client.statements.lost(name);
   if (statement !== undefined) return statement;
   client.engine.log.warning(`${client} prepared statement '${name}' not found`);
   refuse(client, PoolerErrors.statementMissing);
@@ -282,7 +295,7 @@ class NewName implements Undoable {
     const client = this.#client;
     if (client.isClosed || client.statements.get(this.#name) !== this.#statement) return;
     client.statements.take(this.#name);
-    client.engine.statements.giveBack(this.#statement);
+    client.statements.lose(this.#name, this.#statement);
   }
 }
 

@@ -64,10 +64,20 @@ export class StatementStore {
   }
 }
 
-/** One client's names. */
+/** How many names whose Parse came to nothing are remembered for a client. */
+const LOST_MAX = 1000;
+
+/**
+ * One client's names.
+ *
+ * A name whose Parse PostgreSQL has refused or skipped is *lost*: it may be prepared anew as if it had never been used, and
+ * who uses it all the same gets it prepared then. Drivers in pipeline mode do (psycopg takes every Parse that it has sent
+ * for done), and PgBouncer keeps such names too.
+ */
 export class ClientStatements {
   readonly #store: StatementStore;
   readonly #byName = new Map<string, PreparedStatement>();
+  readonly #lost = new Map<string, PreparedStatement>();
 
   constructor(store: StatementStore) {
     this.#store = store;
@@ -93,9 +103,34 @@ export class ClientStatements {
     return statement;
   }
 
+  /** The statement behind a lost name. */
+  lost(name: string): PreparedStatement | undefined {
+    return this.#lost.get(name);
+  }
+
+  /** The Parse of `name` came to nothing. Takes over the caller's use of `statement`; the oldest beyond the bound are forgotten. */
+  lose(name: string, statement: PreparedStatement): void {
+    this.forgetLost(name);
+    this.#lost.set(name, statement);
+    if (this.#lost.size <= LOST_MAX) return;
+    for (const oldest of this.#lost.keys()) {
+      this.forgetLost(oldest);
+      return;
+    }
+  }
+
+  forgetLost(name: string): void {
+    const statement = this.#lost.get(name);
+    if (statement === undefined) return;
+    this.#lost.delete(name);
+    this.#store.giveBack(statement);
+  }
+
   clear(): void {
-    for (const statement of this.#byName.values()) this.#store.giveBack(statement);
-    this.#byName.clear();
+    for (const names of [this.#byName, this.#lost]) {
+      for (const statement of names.values()) this.#store.giveBack(statement);
+      names.clear();
+    }
   }
 }
 

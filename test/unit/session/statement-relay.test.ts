@@ -94,7 +94,7 @@ class FakeServer implements PipelineHost {
 class FakeClient implements EntryOwner {
   readonly engine: unknown;
   readonly statements: ClientStatements;
-  readonly direct = new StatementBackend();
+  readonly direct = new StatementBackend(true);
   readonly expected: string[] = [];
   readonly answers: string[] = [];
   server: FakeServer | null = null;
@@ -157,7 +157,7 @@ class FakeClient implements EntryOwner {
       if (goesOnAt === Relayed.later) {
         // The client's input waits until all before has been answered; then the same server happens to be free.
         server.work(1000);
-        server.holder = this;
+        server.client = this;
         this.server = server;
         goesOnAt = relay();
         if (goesOnAt === Relayed.later) throw new Error("undecided although all has been answered");
@@ -338,3 +338,32 @@ test("a statement that was to be evicted in a unit that fails can be used in the
   const moves = [unit(said("P", "t", "one"), said("P", "u", "bad")), unit(said("B", "t"), said("E"))];
   expect(() => run(moves, 1, false)).not.toThrow();
 });
+
+// psycopg in pipeline mode takes every Parse that it has sent for done, and so does PgBouncer.
+test.each([0, 1000])(
+  "a name whose Parse was refused or skipped works when it is used, %i messages answered between",
+  (work) => {
+    const said = (type: ClientMessage["type"], name = "", sql = ""): ClientMessage => ({ type, name, sql });
+    const bench = new Bench(200);
+    const server = new FakeServer(bench);
+    const client = new FakeClient(bench);
+    const unit = (...messages: ClientMessage[]): string => {
+      server.client = client;
+      client.server = server;
+      const before = client.answers.length;
+      for (const each of [...messages, said("S")]) {
+        client.send(server, each);
+        server.work(work);
+      }
+      server.work(1000);
+      return client.answers.slice(before).join();
+    };
+    expect(unit(said("P", "s", "bad"), said("P", "t", "one"), said("B", "t"), said("E"))).toBe("E42601,Z");
+    expect(unit(said("B", "t"), said("E"))).toBe("2,Cone,Z");
+    expect(unit(said("B", "s"), said("E"))).toBe("E42601,Z");
+    expect(unit(said("P", "t", "two"), said("B", "t"), said("E"))).toBe("1,2,Ctwo,Z");
+    expect(unit(said("C", "t"))).toBe("3,Z");
+    client.send(server, said("D", "t"));
+    expect(client.refusal).toBe("prepared statement did not exist");
+  },
+);
