@@ -13,7 +13,7 @@
  * it is the session's. The session hands over one message at a time; one that comes while a promise is pending ends the
  * login.
  *
- * Certificates, peer, LDAP and PAM are methods of their own, beside this machine.
+ * For LDAP and PAM the password is asked for here, and judged outside. Certificates and peer have no dialogue.
  */
 import type { Crypto } from "../net/world.ts";
 import { AuthCode, saslMechanismsPayload, scramMechanism } from "./auth-request.ts";
@@ -21,22 +21,32 @@ import type { AuthRequest } from "./auth-request.ts";
 import { verifyCleartext } from "./cleartext.ts";
 import { md5SaltBytes, verifyMd5Response } from "./md5.ts";
 import { passwordBytesMax, readPassword, readSaslInitialResponse } from "./password-message.ts";
+import type { PasswordVerifier } from "./password-verifier.ts";
 import type { ScramKeys } from "./scram-keys.ts";
 import { ScramServer } from "./scram-server.ts";
 import { mockScramVerifier, ScramVerifier } from "./scram-verifier.ts";
-import { SecretKind } from "./stored-secret.ts";
-import type { StoredSecret } from "./stored-secret.ts";
+import { SecretKind, StoredSecret } from "./stored-secret.ts";
 import type { VerifierCache } from "./verifier-cache.ts";
 
-/** The methods of this machine, in the words of `auth_type`. */
+/** The methods of this machine, in the words of `auth_type` where it has one. */
 export const AuthMethod = {
   any: "any",
   trust: "trust",
   plain: "plain",
   md5: "md5",
   scram: "scram-sha-256",
+  /** The password in cleartext, judged by a directory or the operating system. */
+  outside: "outside",
 } as const;
 export type AuthMethod = (typeof AuthMethod)[keyof typeof AuthMethod];
+
+/** Who judges the password of method `outside`, and what the client is told when it is wrong. */
+export interface Outside {
+  readonly verifier: PasswordVerifier;
+  readonly failure: string;
+  /** Where the client comes from: an address, or "unix". */
+  readonly remoteHost: string;
+}
 
 export interface ClientLoginOptions {
   readonly crypto: Crypto;
@@ -51,17 +61,26 @@ export interface ClientLoginOptions {
   readonly verifiers: VerifierCache;
   /** 32 random bytes, the same for the life of the process: see `mockScramVerifier`. */
   readonly mockSecret: Uint8Array;
+  /** For method `outside`, which needs it. */
+  readonly outside?: Outside | null;
 }
 
 /**
  * - `ask`: send `request`, then hand over the next 'p' message.
  * - `ok`: send `request` if there is one, then AuthenticationOk. `scramKeys`: what the client proved against a stored
- *   verifier, for pass-through to the server; null in every other case.
+ *   verifier, for pass-through to the server; null in every other case. `password`: the one that was judged outside,
+ *   for logins to servers; null in every other case. `log`: a line of its own, null for none.
  * - `fail`: close the connection with FATAL `message`. `log`: a line of its own before it, where PgBouncer has one.
  */
 export type ClientLoginStep =
   | { readonly kind: "ask"; readonly request: AuthRequest }
-  | { readonly kind: "ok"; readonly request: AuthRequest | null; readonly scramKeys: ScramKeys | null }
+  | {
+      readonly kind: "ok";
+      readonly request: AuthRequest | null;
+      readonly scramKeys: ScramKeys | null;
+      readonly password: StoredSecret | null;
+      readonly log: string | null;
+    }
   | { readonly kind: "fail"; readonly message: string; readonly log: string | null };
 
 const Phase = {
@@ -103,6 +122,7 @@ export class ClientLogin {
       case AuthMethod.trust:
         return secret === null ? this.#fail('"trust" authentication failed') : this.#succeed(null, null);
       case AuthMethod.plain:
+      case AuthMethod.outside:
         return this.#ask(Phase.password, AuthCode.cleartextPassword, noPayload);
       case AuthMethod.md5:
         this.#md5Salt = crypto.randomBytes(md5SaltBytes);
@@ -133,11 +153,13 @@ export class ClientLogin {
   }
 
   #receivePassword(body: Uint8Array): ClientLoginStep | Promise<ClientLoginStep> {
-    const { crypto, user, secret } = this.#options;
+    const { crypto, outside, user, secret } = this.#options;
     const password = readPassword(body);
     if (password === null) return this.#fail("invalid password packet size");
     if (password.length === 0) return this.#fail("empty password returned by client");
-    if (secret === null || password.length > passwordBytesMax) return this.#fail(passwordFailed);
+    if (password.length > passwordBytesMax) return this.#fail(passwordFailed);
+    if (outside) return this.#judgeOutside(outside, password);
+    if (secret === null) return this.#fail(passwordFailed);
 
     if (this.#phase === Phase.md5) {
       const matches = verifyMd5Response(crypto, secret, user, this.#md5Salt, password);
@@ -146,6 +168,17 @@ export class ClientLogin {
     const matches = verifyCleartext(crypto, secret, user, password);
     if (matches === true) return this.#succeed(null, null);
     return matches === false ? this.#fail(passwordFailed) : this.#finishPassword(matches);
+  }
+
+  async #judgeOutside(outside: Outside, bytes: Uint8Array): Promise<ClientLoginStep> {
+    this.#phase = Phase.waiting;
+    const { user } = this.#options;
+    const password = Buffer.from(bytes).toString("utf8");
+    const verdict = await outside.verifier.verify(user, password, outside.remoteHost);
+    if (this.#phase !== Phase.waiting) return this.#fail(outside.failure);
+    if (!verdict.ok) return this.#fail(outside.failure, verdict.log);
+    this.#phase = Phase.over;
+    return { kind: "ok", request: null, scramKeys: null, password: new StoredSecret(password), log: verdict.log };
   }
 
   async #finishPassword(verifying: Promise<boolean>): Promise<ClientLoginStep> {
@@ -220,7 +253,7 @@ export class ClientLogin {
 
   #succeed(request: AuthRequest | null, scramKeys: ScramKeys | null): ClientLoginStep {
     this.#phase = Phase.over;
-    return { kind: "ok", request, scramKeys };
+    return { kind: "ok", request, scramKeys, password: null, log: null };
   }
 
   #fail(message: string, log: string | null = null): ClientLoginStep {

@@ -21,6 +21,8 @@ import type { Engine } from "../session/engine.ts";
 import { MessageParts } from "../session/statement-relay.ts";
 import { StatementStore } from "../state/prepared-statement.ts";
 import { TrackedParameters } from "../state/tracked-parameters.ts";
+import { ServerNames } from "./dns-names.ts";
+import { ConfiguredLogins } from "./configured-logins.ts";
 import { Janitor, TICK_MS } from "./janitor.ts";
 import { Listeners } from "./listeners.ts";
 import type { ListeningMeans } from "./listeners.ts";
@@ -58,6 +60,8 @@ export class Pooler {
   readonly statistics: Statistics;
   readonly listeners: Listeners;
   readonly tls: ConfiguredTls;
+  readonly logins: ConfiguredLogins;
+  readonly names: ServerNames;
   readonly #options: PoolerOptions;
   readonly #janitor: Janitor;
   #configuration: Configuration;
@@ -76,6 +80,8 @@ export class Pooler {
     const turn = new Turn(world);
     let lastId = 0;
     this.tls = new ConfiguredTls(settings, options.readFile, world.runtime);
+    this.names = new ServerNames(world, settings, log);
+    this.logins = new ConfiguredLogins(settings, options.readFile, log);
     const engine = {
       world,
       turn,
@@ -91,6 +97,8 @@ export class Pooler {
         scramKeys: new ScramKeyCache(crypto),
       },
       tls: this.tls,
+      logins: this.logins,
+      names: this.names.cache,
       nextId: () => (lastId += 1),
     };
     // The directory needs the engine and the engine the directory: the last link is tied here and nowhere else.
@@ -101,6 +109,7 @@ export class Pooler {
     this.statistics = new Statistics(this.engine, this.residents);
     this.#janitor = new Janitor(this.engine, this.residents);
     this.residents.onLeft = () => this.operations.look();
+    this.names.watch(() => this.residents.pools());
   }
 
   get settings(): Settings {
@@ -118,9 +127,11 @@ export class Pooler {
     for (const entry of this.#configuration.databases.values()) residents.addDatabase(entry);
     this.#takeUsers();
     this.#readUserlist();
+    this.logins.reload();
     this.#keepFilledPools();
     const problem = this.tls.reload();
-    return problem === null ? null : `TLS setup failed: ${problem}`;
+    if (problem !== null) return `TLS setup failed: ${problem}`;
+    return this.names.open(this.#options.readFile);
   }
 
   /** Opens the doors. Returns why the process cannot run, null when it does. */
@@ -135,6 +146,7 @@ export class Pooler {
   #tick(): void {
     if (this.#ended) return;
     this.#janitor.tick();
+    this.names.zones.tick();
     this.operations.look();
     this.#tickTimer = this.engine.world.clock.after(TICK_MS, () => this.#tick());
   }
@@ -182,6 +194,7 @@ export class Pooler {
     if (diff.autoDatabaseChanged) residents.remakeAutoDatabases((database) => this.operations.reconnect(database));
     this.#takeUsers();
     this.#readUserlist();
+    this.logins.reload();
     this.#applySettings();
     const tlsProblem = this.#reloadTls(diff.settings);
     this.#options.onReload?.();

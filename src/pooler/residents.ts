@@ -186,6 +186,16 @@ export class Residents implements Directory {
     return null;
   }
 
+  admitUser(client: Client, user: User): ErrorToSend | null {
+    const max = maxUserClientConnections(this.#engine.settings, user.entry);
+    if (max > 0 && user.clientCount >= max) return poolerError(PoolerErrors.tooManyUserClients);
+    const admitted = this.#admitted.get(client);
+    if (admitted?.user) admitted.user.clientCount -= 1;
+    user.clientCount += 1;
+    this.#admitted.set(client, { database: admitted?.database ?? null, user });
+    return null;
+  }
+
   consoleFor(client: Client, userName: string): ConsoleAccess {
     const { log, settings, world } = this.#engine;
     const peer = client.startup?.isUnixSocket ? world.peerCredentials(client.connection.fd) : null;

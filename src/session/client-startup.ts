@@ -1,42 +1,29 @@
 /**
- * From an accepted socket to a client that may ask for servers: encryption requests, startup packet, limits, password
- * dialogue.
+ * From an accepted socket to a startup packet that has been understood: encryption requests, TLS, cancel requests. Who the
+ * client is and whether it may come in is `client-authentication.ts`'s.
  *
  *   ─▶ 0x16 ─────────────▶ TLS ──┐
  *   ─▶ SSLRequest ─S─────▶ TLS ──┤
  *   ─▶ SSLRequest ─N─┐           │
- *   ─▶ GSSENCRequest N ▶─────────┴▶ startup ─▶ who? may it? ─▶ password dialogue ─▶ pool (waits for its welcome)
+ *   ─▶ GSSENCRequest N ▶─────────┴▶ startup ─▶ authentication ─▶ pool (waits for its welcome)
  *   ─▶ CancelRequest ─▶ forwarded, and closed when that is done
  *
- * One packet or message is dealt with at a time; what comes behind it waits in `#early` or in the client's framer.
+ * One packet is dealt with at a time; what comes behind it waits in `#early` or in the client's framer.
  *
- * Counterpart: PgBouncer's `handle_client_startup`, `decide_startup_pool`, `finish_client_login`.
+ * Counterpart: PgBouncer's `handle_client_startup`.
  */
-import { hostname } from "node:os";
-import type { ScramKeys } from "../auth/scram-keys.ts";
-import type { ClientLoginStep } from "../auth/client-login.ts";
-import { AuthMethod, ClientLogin } from "../auth/client-login.ts";
-import { CONSOLE_DATABASE } from "../config/database-entry.ts";
-import { AuthType, SslMode } from "../config/setting-words.ts";
-import { USER_NAME_BYTES_MAX } from "../config/user-entry.ts";
+import { SslMode } from "../config/setting-words.ts";
 import type { TlsPeer } from "../net/transport.ts";
-import { authenticationRequest, negotiateProtocolVersion } from "../protocol/backend-messages.ts";
-import type { ErrorToSend } from "../protocol/error-messages.ts";
-import { Frontend } from "../protocol/message-type.ts";
-import type { AuthenticationCode } from "../protocol/message-type.ts";
-import { parseOptions } from "../protocol/options.ts";
-import type { CancelRequest, StartupRequest } from "../protocol/startup.ts";
+import { negotiateProtocolVersion } from "../protocol/backend-messages.ts";
+import type { StartupRequest } from "../protocol/startup.ts";
 import { PROTOCOL_3_0, extensionNames, readStartupPacket } from "../protocol/startup.ts";
-import { CancelForward } from "./cancel-forward.ts";
+import type { CancelForward } from "./cancel-forward.ts";
+import { takeCancelRequest } from "./cancel-request.ts";
 import type { Client } from "./client.ts";
-import type { Console } from "./console.ts";
-import type { Database } from "./database.ts";
+import { ClientAuthentication } from "./client-authentication.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import type { ServerPool } from "./server-pool.ts";
-import type { User } from "./user.ts";
-
-/** A password message may be this long: the longest password, and its framing. */
-const LOGIN_MESSAGE_BYTES_MAX = 66 * 1024;
+import { takeStartupParameters } from "./startup-parameters.ts";
 
 const TLS_HANDSHAKE = 0x16;
 const ANSWER_YES = Uint8Array.of(0x53);
@@ -48,12 +35,9 @@ const Phase = {
   packets: "packets",
   /** The TLS handshake runs. */
   handshake: "handshake",
-  /** Password messages. */
-  dialogue: "dialogue",
-  /** A step of the dialogue is being computed, or a cancel request is on its way. */
-  working: "working",
-  /** Authenticated; the pool has no welcome yet. */
-  greeting: "greeting",
+  authentication: "authentication",
+  /** A cancel request is on its way. */
+  canceling: "canceling",
 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
@@ -65,11 +49,9 @@ export class ClientStartup {
   #phase: Phase = Phase.packets;
   #early: Uint8Array = NO_BYTES;
   #secure = false;
-  #login: ClientLogin | null = null;
-  #database: Database | null = null;
-  #console: Console | null = null;
+  #certificate: Uint8Array | null = null;
+  #authentication: ClientAuthentication | null = null;
   #cancel: CancelForward | null = null;
-  #replication = "no";
 
   constructor(client: Client, isUnixSocket: boolean, listenPort: number) {
     this.#client = client;
@@ -88,7 +70,7 @@ export class ClientStartup {
 
   /** It waits for the first login of its pool. */
   get isGreeting(): boolean {
-    return this.#phase === Phase.greeting;
+    return this.#authentication !== null && this.#authentication.isGreeting;
   }
 
   /** It carries a cancel request. */
@@ -118,13 +100,9 @@ export class ClientStartup {
       this.#readPackets();
       return;
     }
-    if (this.#cancel !== null) return;
+    if (this.#authentication === null) return;
     this.#client.framer.push(bytes);
-    if (this.#client.framer.pending > LOGIN_MESSAGE_BYTES_MAX) {
-      this.#client.fail(poolerError(PoolerErrors.badHeader, "login message too long"));
-      return;
-    }
-    this.#readMessages();
+    this.#authentication.received();
   }
 
   secured(peer: TlsPeer): void {
@@ -137,6 +115,7 @@ export class ClientStartup {
       return;
     }
     this.#secure = true;
+    this.#certificate = peer.certificate;
     this.#phase = Phase.packets;
   }
 
@@ -173,7 +152,8 @@ export class ClientStartup {
         }
         return;
       case "cancel":
-        this.#forwardCancel(packet);
+        this.#phase = Phase.canceling;
+        this.#cancel = takeCancelRequest(client, packet);
         return;
       case "startup": {
         // Password messages of a client that does not wait for our questions, or its first query under trust.
@@ -194,39 +174,18 @@ export class ClientStartup {
     connection.startTls("server", tls);
   }
 
-  #forwardCancel(request: CancelRequest): void {
-    const client = this.#client;
-    const target = client.engine.directory.byCancelKey(request.processId, request.secret);
-    if (target === null) {
-      client.close("failed cancel request: no such client");
-      return;
-    }
-    if (target.console !== null) {
-      target.console.cancel(target);
-      client.close("cancel request for console client");
-      return;
-    }
-    const server = target.server;
-    if (server === null || target.isSettingParameters) {
-      client.close("cancel request for idle client");
-      return;
-    }
-    this.#phase = Phase.working;
-    this.#cancel = new CancelForward(server, (outcome) => client.close(outcome));
-  }
-
   /** The client is closing. */
   abandon(): void {
     this.#cancel?.abandoned();
+    this.#authentication?.abandon();
   }
 
   // ── The startup packet ──────────────────────────────────────────────────────────────────────────────────────────
 
   #begin(packet: StartupRequest): void {
     const client = this.#client;
-    const { engine } = client;
     const tcpWithoutTls = !this.#isUnixSocket && !this.#secure;
-    if (tcpWithoutTls && demandsTls(engine.settings.clientTlsSslmode)) {
+    if (tcpWithoutTls && demandsTls(client.engine.settings.clientTlsSslmode)) {
       client.fail(poolerError(PoolerErrors.sslRequired));
       return;
     }
@@ -237,253 +196,25 @@ export class ClientStartup {
     }
     client.userName = userName;
     client.databaseName = packet.parameters.get("database") || userName;
-    const refusal = this.#takeParameters(packet.parameters);
+    const refusal = takeStartupParameters(client, packet.parameters);
     if (refusal !== null) {
       client.fail(refusal);
-      return;
-    }
-    if (Buffer.byteLength(userName) > USER_NAME_BYTES_MAX) {
-      client.fail(poolerError(PoolerErrors.usernameTooLong));
       return;
     }
     const extensions = extensionNames(packet.parameters);
     if (packet.version > PROTOCOL_3_0 || extensions.length > 0) {
       client.send(negotiateProtocolVersion(PROTOCOL_3_0, extensions));
     }
-    if (client.databaseName === CONSOLE_DATABASE) this.#beginConsole(userName);
-    else this.#beginDatabase(client.databaseName, userName);
-  }
-
-  /** Keeps what is tracked; says what is not allowed. */
-  #takeParameters(parameters: ReadonlyMap<string, string>): ErrorToSend | null {
-    const client = this.#client;
-    const { settings, parameters: tracked } = client.engine;
-    const ignored = settings.ignoreStartupParameters;
-    for (const [name, value] of parameters) {
-      if (name === "user" || name === "database" || name.startsWith("_pq_.")) continue;
-      if (name === "replication") {
-        this.#replication =
-          value === "database" ? "database" : ["true", "on", "yes", "1"].includes(value) ? "yes" : "no";
-        if (this.#replication !== "no") return poolerError(PoolerErrors.replication);
-        continue;
-      }
-      if (name === "options") {
-        const refusal = this.#takeOptions(value);
-        if (refusal !== null) return refusal;
-        continue;
-      }
-      const index = tracked.indexOf(name);
-      if (index >= 0) client.parameters = tracked.with(client.parameters, index, value);
-      else if (!ignored.has(name)) return poolerError(PoolerErrors.unsupportedParameter, name);
-    }
-    return this.#addHost();
-  }
-
-  #takeOptions(options: string): ErrorToSend | null {
-    const client = this.#client;
-    const { settings, parameters: tracked } = client.engine;
-    const ignored = settings.ignoreStartupParameters;
-    const { settings: pairs, error } = parseOptions(options);
-    if (ignored.has("options") && error !== null) return null;
-    for (const [name, value] of pairs) {
-      const index = tracked.indexOf(name);
-      if (index >= 0) client.parameters = tracked.with(client.parameters, index, value);
-      else if (!ignored.has(name) && !ignored.has("options")) return poolerError(PoolerErrors.unsupportedOption, name);
-    }
-    return error === null ? null : poolerError(PoolerErrors.unsupportedOptions);
-  }
-
-  /** `application_name_add_host`: where the client is, for whoever looks at pg_stat_activity. */
-  #addHost(): null {
-    const client = this.#client;
-    const { settings, parameters: tracked } = client.engine;
-    if (!settings.applicationNameAddHost) return null;
-    const index = tracked.indexOf("application_name");
-    const name = client.parameters[index] ?? "app";
-    // Behind a Unix socket everybody is on this host; the name tells several poolers' clients apart.
-    const source = this.#isUnixSocket ? client.source.replace(")", `@${hostname()})`) : client.source;
-    client.parameters = tracked.with(client.parameters, index, `${name} - ${source}`);
-    return null;
-  }
-
-  #beginDatabase(databaseName: string, userName: string): void {
-    const client = this.#client;
-    const { directory } = client.engine;
-    const database = directory.findDatabase(databaseName);
-    const user = directory.findUser(userName);
-    const refusal = directory.admit(client, database, user);
-    if (refusal !== null) {
-      client.fail(refusal);
-      return;
-    }
-    this.#database = database;
-    client.user = user;
-    this.#authenticate(userName, user, (database?.entry.user ?? null) !== null);
-  }
-
-  #beginConsole(userName: string): void {
-    const client = this.#client;
-    const access = client.engine.directory.consoleFor(client, userName);
-    if (!access.allowed) {
-      // A user that nobody knows learns nothing from the answer.
-      if (access.error === null) this.#authenticate(userName, null, false);
-      else client.fail(access.error);
-      return;
-    }
-    this.#console = access.console;
-    client.user = access.user;
-    if (access.trusted) {
-      this.#succeed(null);
-      return;
-    }
-    this.#authenticate(userName, access.user, true);
-  }
-
-  // ── The password dialogue ───────────────────────────────────────────────────────────────────────────────────────
-
-  #authenticate(userName: string, user: User | null, hasForcedUser: boolean): void {
-    const client = this.#client;
-    const { engine } = client;
-    const { log, settings, secrets, world } = engine;
-    const tls = client.tls === "" ? "no" : client.tls;
-    if (settings.logConnections) {
-      log.log(
-        `${client} login attempt: db=${client.databaseName} user=${userName} tls=${tls} replication=${this.#replication}`,
-      );
-    }
-    const method = authMethod(settings.authType);
-    if (method === null) {
-      log.error(`${client} auth_type=${settings.authType} is not supported`);
-      client.fail(poolerError(PoolerErrors.configError));
-      return;
-    }
-    if (user === null && method !== AuthMethod.any) log.log(`${client} no such user: ${userName}`);
-    this.#login = new ClientLogin({
-      crypto: world.crypto,
-      method,
-      user: userName,
-      secret: user?.secret ?? null,
-      hasForcedUser,
-      scramIterations: settings.scramIterations,
-      verifiers: secrets.verifiers,
-      mockSecret: secrets.mock,
+    this.#phase = Phase.authentication;
+    this.#authentication = new ClientAuthentication(client, {
+      isUnixSocket: this.#isUnixSocket,
+      isSecure: this.#secure,
+      certificate: this.#certificate,
     });
-    this.#phase = Phase.dialogue;
-    this.#follow(this.#login.start());
-  }
-
-  #readMessages(): void {
-    const client = this.#client;
-    const { framer } = client;
-    if (this.#phase !== Phase.dialogue) return;
-    if (framer.pending > 0 && framer.buf[framer.at] === 0) {
-      // It has no type byte, so what looks like its length is none.
-      client.fail(poolerError(PoolerErrors.resentStartup));
-      return;
-    }
-    while (this.#phase === Phase.dialogue && !client.isClosed && framer.next(LOGIN_MESSAGE_BYTES_MAX)) {
-      if (framer.type !== Frontend.Password) {
-        if (framer.type === Frontend.Terminate) client.close("client close request");
-        else client.fail(poolerError(PoolerErrors.unknownPacket));
-        return;
-      }
-      if (!framer.whole) {
-        framer.hold();
-        continue;
-      }
-      const body = framer.buf.subarray(framer.at + 5, framer.at + framer.size);
-      framer.advance();
-      const step = this.#login?.receive(body);
-      if (step instanceof Promise) this.#wait(step);
-      else if (step !== undefined) this.#follow(step);
-    }
-    if (framer.broken && !client.isClosed) client.fail(poolerError(PoolerErrors.badHeader, "login message"));
-  }
-
-  #wait(step: Promise<ClientLoginStep>): void {
-    this.#phase = Phase.working;
-    void step.then((computed) => {
-      if (this.#client.isClosed) return;
-      this.#phase = Phase.dialogue;
-      this.#follow(computed);
-      this.#readMessages();
-    });
-  }
-
-  #follow(step: ClientLoginStep): void {
-    const client = this.#client;
-    switch (step.kind) {
-      case "ask":
-        client.send(authenticationRequest(step.request.code as AuthenticationCode, step.request.payload));
-        return;
-      case "fail":
-        if (step.log !== null) client.engine.log.log(`${client} ${step.log}`);
-        if (client.engine.settings.logConnections) {
-          client.engine.log.log(`${client} login failed: db=${client.databaseName} user=${client.userName}`);
-        }
-        client.fail(poolerError(PoolerErrors.authentication, step.message));
-        return;
-      case "ok":
-        if (step.request !== null) {
-          client.send(authenticationRequest(step.request.code as AuthenticationCode, step.request.payload));
-        }
-        this.#succeed(step.scramKeys);
-        return;
-    }
-  }
-
-  #succeed(scramKeys: ScramKeys | null): void {
-    const client = this.#client;
-    const { directory } = client.engine;
-    this.#login = null;
-    this.#phase = Phase.greeting;
-    const closed = directory.closedFor(client);
-    if (closed !== null) {
-      client.fail(closed);
-      return;
-    }
-    if (this.#console !== null) {
-      client.enterConsole(this.#console);
-      return;
-    }
-    const database = this.#database;
-    if (database === null) {
-      client.fail(poolerError(PoolerErrors.noSuchDatabase, client.databaseName ?? ""));
-      return;
-    }
-    if (database.disabled) {
-      client.fail(poolerError(PoolerErrors.databaseDisabled, database.name));
-      return;
-    }
-    const forced = database.entry.user;
-    if (scramKeys !== null && client.user !== null && forced === null) client.user.scramKeys = scramKeys;
-    const poolUser = forced === null ? client.user : directory.findUser(forced);
-    if (poolUser === null) {
-      client.fail(poolerError(PoolerErrors.configError));
-      return;
-    }
-    client.enter(directory.poolFor(database, poolUser));
+    this.#authentication.start();
   }
 }
 
 function demandsTls(mode: SslMode): boolean {
   return mode === SslMode.require || mode === SslMode.verifyCa || mode === SslMode.verifyFull;
-}
-
-/** Null for the methods that this build has not. */
-function authMethod(type: AuthType): AuthMethod | null {
-  switch (type) {
-    case AuthType.any:
-      return AuthMethod.any;
-    case AuthType.trust:
-      return AuthMethod.trust;
-    case AuthType.plain:
-      return AuthMethod.plain;
-    case AuthType.md5:
-      return AuthMethod.md5;
-    case AuthType.scramSha256:
-      return AuthMethod.scram;
-    default:
-      return null;
-  }
 }

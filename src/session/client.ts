@@ -42,6 +42,7 @@ import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
 import type { ServerSeeker } from "./server-holder.ts";
 import type { ServerPool } from "./server-pool.ts";
+import { Replication } from "./startup-parameters.ts";
 import { Relayed, isReadable, relayStatementMessage } from "./statement-relay.ts";
 import { UnitClock } from "./unit-clock.ts";
 import type { User } from "./user.ts";
@@ -74,6 +75,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
   databaseName: string | null = null;
   userName: string | null = null;
   user: User | null = null;
+  /** What kind of replication it asked for. */
+  replication: Replication = Replication.no;
   parameters: ParameterValues;
   #statements: ClientStatements | null = null;
   /** What its cancel requests carry. */

@@ -4,6 +4,7 @@ import { maxDbConnections } from "../config/precedence.ts";
 import type { Settings } from "../config/settings.ts";
 import { TrafficCounters } from "../metrics/traffic-counters.ts";
 import { Budget } from "../pool/budget.ts";
+import type { Credentials } from "./credentials.ts";
 import type { ServerPool } from "./server-pool.ts";
 
 export class Database {
@@ -12,6 +13,8 @@ export class Database {
   entry: DatabaseEntry;
   /** By the user that servers log in as. */
   readonly pools = new Map<string, ServerPool>();
+  /** By user: what auth_query, PAM or LDAP found out for this database. */
+  readonly credentials = new Map<string, Credentials>();
   readonly counters = new TrafficCounters();
   /** Server connections of all its pools: `max_db_connections`. */
   readonly connections: Budget;

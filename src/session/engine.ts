@@ -2,10 +2,13 @@
  * What every session of one pooler shares. Made once by `pooler/`; there is no other way for sessions to reach each
  * other or the outside.
  */
+import type { HbaRules } from "../auth/hba-rules.ts";
+import type { PasswordVerifier } from "../auth/password-verifier.ts";
 import type { ScramKeyCache } from "../auth/scram-key-cache.ts";
 import type { VerifierCache } from "../auth/verifier-cache.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Logger } from "../log/logger.ts";
+import type { NameCache } from "../net/dns-cache.ts";
 import type { TlsSettings } from "../net/transport.ts";
 import type { Scratch, Turn } from "../net/turn.ts";
 import type { World } from "../net/world.ts";
@@ -31,7 +34,10 @@ export interface Engine {
   readonly statements: StatementStore;
   readonly parts: MessageParts;
   readonly secrets: LoginSecrets;
+  readonly logins: LoginRules;
   readonly tls: TlsContexts;
+  /** Addresses of servers' host names. */
+  readonly names: NameCache;
   readonly directory: Directory;
   /** One counter for clients and servers, from 1: the `id` of SHOW. */
   nextId(): number;
@@ -43,6 +49,16 @@ export interface LoginSecrets {
   readonly mock: Uint8Array;
   readonly verifiers: VerifierCache;
   readonly scramKeys: ScramKeyCache;
+}
+
+/** How clients prove who they are, where `auth_type` leaves that to others. */
+export interface LoginRules {
+  /** Of auth_hba_file, as it was read last. */
+  readonly hba: HbaRules;
+  /** The directory that these options (of auth_ldap_options or an HBA rule) name. */
+  ldap(options: string): PasswordVerifier;
+  /** The operating system's service. */
+  pam(): PasswordVerifier;
 }
 
 /** Null where TLS is off, or the connection is no TCP one. */
@@ -58,10 +74,14 @@ export interface Directory {
   /** The entry of that name, made from `*` if need be; null when there is none. */
   findDatabase(name: string): Database | null;
   findUser(name: string): User | null;
+  /** As `findUser`, but made if need be. */
+  knownUser(name: string): User;
   /** Made on the first login. */
   poolFor(database: Database, user: User): ServerPool;
   /** Why a client that has named `database` and `user` may not come in; null admits and counts it. */
   admit(client: Client, database: Database | null, user: User | null): ErrorToSend | null;
+  /** The same for a user who became known after that. */
+  admitUser(client: Client, user: User): ErrorToSend | null;
   /** A login that ends in no client of a database: the console's for this user; null when it may not. */
   consoleFor(client: Client, userName: string): ConsoleAccess;
   /** During a shutdown: why nobody comes in any more. */

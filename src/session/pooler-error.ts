@@ -46,6 +46,8 @@ export const PoolerErrors = {
   tooManyUserClients: row("client connections exceeded (max_user_client_connections)"),
   noSuchDatabase: row("no such database: %"),
   databaseDisabled: row('database "%" is disabled'),
+  authDatabaseDisabled: row('authentication database "%" is disabled'),
+  noSuchUser: row("no such user"),
   configError: row("bouncer config error"),
   usernameTooLong: row("username too long"),
   authentication: row("%"),

@@ -28,6 +28,8 @@ const MEANINGS: Readonly<Record<keyof typeof PoolerErrors, string>> = {
   tooManyUserClients: "max_user_client_connections is reached.",
   noSuchDatabase: "The database is not in the configuration, and there is no entry `*`.",
   databaseDisabled: "The console's DISABLE was said of the database.",
+  authDatabaseDisabled: "The console's DISABLE was said of the database on which auth_query runs.",
+  noSuchUser: "auth_query knows no such user.",
   configError: "The configuration does not allow what is asked for; the log says more.",
   usernameTooLong: "A user name of 128 bytes or more.",
   authentication: "The login failed; the text says by which method.",

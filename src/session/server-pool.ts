@@ -43,7 +43,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   /** Null until a server has logged in, and after RECONNECT. */
   welcome: Welcome | null = null;
   mode: PoolMode = PoolMode.session;
-  /** The last attempt ended before the login was answered. */
+  /** The last attempt did not come to a login: with `load_balance_hosts=disable` the next host's turn has come. */
   connectFailed = false;
   /** Why the last attempt failed: in PostgreSQL's words if it refused the login. */
   #loginError: ErrorToSend | null = null;
@@ -248,10 +248,13 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   #nextAddress(): ServerAddress {
     const { entry } = this.database;
     const addresses = serverAddresses(entry, this.engine.settings.unixSocketDir);
-    if (entry.loadBalanceHosts === LoadBalanceHosts.roundRobin || this.connectFailed) this.#nextHost += 1;
+    const takesTurns = entry.loadBalanceHosts === LoadBalanceHosts.roundRobin;
+    if (!takesTurns && this.connectFailed) this.#nextHost += 1;
     this.connectFailed = false;
+    const address = addresses[this.#nextHost % addresses.length];
+    if (takesTurns) this.#nextHost += 1;
     // Without a Unix socket directory there is nowhere to go; the attempt fails like any other.
-    return addresses[(this.#nextHost - 1 + addresses.length) % addresses.length] ?? { kind: "unix", path: "" };
+    return address ?? { kind: "unix", path: "" };
   }
 
   check(server: Server): void {
@@ -301,6 +304,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
 
   /** PostgreSQL refused a login. Without another server everybody who waits learns why; 57P03 (starting up) passes. */
   loginRefused(_server: Server, error: ErrorToSend): void {
+    this.connectFailed = true;
     this.#loginError = error;
     if (error.code === "57P03") return;
     const connected = this.core.servers.total - this.core.servers.count(ServerState.new);

@@ -216,11 +216,12 @@ export class ServerStartup {
   #newLogin(): ServerLogin {
     const { engine, pool } = this.#server;
     const password = pool.database.entry.password;
+    const { secret, scramKeys } = pool.database.credentials.get(pool.user.name) ?? pool.user;
     return new ServerLogin({
       crypto: engine.world.crypto,
       user: pool.user.name,
-      secret: password !== null ? new StoredSecret(password.reveal()) : pool.user.secret,
-      scramKeys: pool.user.scramKeys,
+      secret: password !== null ? new StoredSecret(password.reveal()) : secret,
+      scramKeys,
       keyCache: engine.secrets.scramKeys,
     });
   }

@@ -11,6 +11,7 @@
  */
 import type { ServerAddress } from "../config/server-address.ts";
 import { PoolMode, SslMode } from "../config/setting-words.ts";
+import { isLiteralAddress } from "../net/literal-address.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
 import type { Timer } from "../net/world.ts";
@@ -54,6 +55,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   readonly statements: ServerStatements;
   outbox: Outbox;
   connection: Connection | null = null;
+  /** The literal address it connects, or is connected, to; empty before, and with a Unix socket. */
+  connectedTo = "";
   slot: Slot | null = null;
   openedAt = 0;
   usedAt = 0;
@@ -107,7 +110,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   /** The literal address; the configured name until it was resolved. */
   get remoteAddress(): string {
     if (this.address.kind === "unix") return "unix";
-    return this.connection?.remote.address || this.address.host;
+    return this.connectedTo || this.address.host;
   }
 
   /** As configured, for TLS. */
@@ -136,20 +139,19 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       this.#connect({ path: address.path.startsWith("@") ? `\0${address.path.slice(1)}` : address.path });
       return;
     }
-    this.engine.world.resolve(address.host).then(
-      (addresses) => {
-        if (this.isClosed) return;
-        const host = addresses[this.id % addresses.length];
-        if (host === undefined) this.connectFailed("server DNS lookup failed");
-        else this.#connect({ host, port: address.port });
-      },
-      () => {
-        if (!this.isClosed) this.connectFailed("server DNS lookup failed");
-      },
-    );
+    if (isLiteralAddress(address.host)) {
+      this.#connect({ host: address.host, port: address.port });
+      return;
+    }
+    this.engine.names.lookUp(address.host, (host) => {
+      if (this.isClosed) return;
+      if (host === null) this.connectFailed("server DNS lookup failed");
+      else this.#connect({ host, port: address.port });
+    });
   }
 
   #connect(to: { path: string } | { host: string; port: number }): void {
+    if ("host" in to) this.connectedTo = to.host;
     this.connection = this.engine.world.transport.connect(to, this);
     this.outbox = new Outbox(this.engine.turn, this.engine.scratch, this.connection);
   }
@@ -227,6 +229,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   #lost(error: (Error & { code?: string }) | null): void {
     if (this.startup === null) {
+      this.engine.names.suspect(this.hostName);
       this.close("server conn crashed?", false);
     } else {
       if (error !== null && this.usesTls && this.#connected && !this.#secured) {
@@ -265,6 +268,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /** The attempt is over; clients wait on. */
   connectFailed(reason: string): void {
+    if (!this.#connected) this.engine.names.suspect(this.hostName);
     this.pool.attemptFailed(reason);
     this.close(reason, false);
   }

@@ -1,12 +1,13 @@
 /** A user the pooler knows, and what is counted for it over all databases. */
 import type { ScramKeys } from "../auth/scram-keys.ts";
 import type { StoredSecret } from "../auth/stored-secret.ts";
+import type { Credentials } from "./credentials.ts";
 import type { UserEntry } from "../config/user-entry.ts";
 import { maxUserConnections } from "../config/precedence.ts";
 import type { Settings } from "../config/settings.ts";
 import { Budget } from "../pool/budget.ts";
 
-export class User {
+export class User implements Credentials {
   readonly name: string;
   /** From auth_file; null when it has no line there: every password dialogue with it fails. */
   secret: StoredSecret | null = null;

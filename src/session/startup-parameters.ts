@@ -1,0 +1,74 @@
+/**
+ * The parameters of a client's startup packet: what it asks for, which settings it brings along, and what is refused.
+ *
+ * Counterpart: PgBouncer's `decide_startup_pool` and `set_startup_options`.
+ */
+import { hostname } from "node:os";
+import type { ErrorToSend } from "../protocol/error-messages.ts";
+import { parseOptions } from "../protocol/options.ts";
+import type { Client } from "./client.ts";
+import { PoolerErrors, poolerError } from "./pooler-error.ts";
+
+/** `replication` of the startup packet, in the words of the log. */
+export const Replication = {
+  no: "no",
+  /** Logical replication: the connection has a database. */
+  logical: "database",
+  physical: "yes",
+} as const;
+export type Replication = (typeof Replication)[keyof typeof Replication];
+
+/**
+ * Takes over what `client` brings along: names, tracked parameters, replication. Returns why it cannot come in, null when
+ * nothing is wrong with them.
+ */
+export function takeStartupParameters(client: Client, given: ReadonlyMap<string, string>): ErrorToSend | null {
+  const { settings, parameters: tracked } = client.engine;
+  const ignored = settings.ignoreStartupParameters;
+  for (const [name, value] of given) {
+    if (name === "user" || name === "database" || name.startsWith("_pq_.")) continue;
+    if (name === "replication") {
+      client.replication = replicationOf(value);
+      if (client.replication !== Replication.no) return poolerError(PoolerErrors.replication);
+      continue;
+    }
+    if (name === "options") {
+      const refusal = takeOptions(client, value);
+      if (refusal !== null) return refusal;
+      continue;
+    }
+    const index = tracked.indexOf(name);
+    if (index >= 0) client.parameters = tracked.with(client.parameters, index, value);
+    else if (!ignored.has(name)) return poolerError(PoolerErrors.unsupportedParameter, name);
+  }
+  if (settings.applicationNameAddHost) addHost(client);
+  return null;
+}
+
+function replicationOf(value: string): Replication {
+  if (value === "database") return Replication.logical;
+  return ["true", "on", "yes", "1"].includes(value) ? Replication.physical : Replication.no;
+}
+
+function takeOptions(client: Client, options: string): ErrorToSend | null {
+  const { settings, parameters: tracked } = client.engine;
+  const ignored = settings.ignoreStartupParameters;
+  const { settings: pairs, error } = parseOptions(options);
+  if (ignored.has("options") && error !== null) return null;
+  for (const [name, value] of pairs) {
+    const index = tracked.indexOf(name);
+    if (index >= 0) client.parameters = tracked.with(client.parameters, index, value);
+    else if (!ignored.has(name) && !ignored.has("options")) return poolerError(PoolerErrors.unsupportedOption, name);
+  }
+  return error === null ? null : poolerError(PoolerErrors.unsupportedOptions);
+}
+
+/** `application_name_add_host`: where the client is, for whoever looks at pg_stat_activity. */
+function addHost(client: Client): void {
+  const { parameters: tracked } = client.engine;
+  const index = tracked.indexOf("application_name");
+  const name = client.parameters[index] ?? "app";
+  // Behind a Unix socket everybody is on this host; the name tells several poolers' clients apart.
+  const source = client.startup?.isUnixSocket === true ? client.source.replace(")", `@${hostname()})`) : client.source;
+  client.parameters = tracked.with(client.parameters, index, `${name} - ${source}`);
+}
