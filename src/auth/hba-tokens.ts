@@ -15,9 +15,9 @@ export const TokenKind = {
 } as const;
 export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
 
-/** Blanks of C's isspace(), but for the line feed that ends a line; and what else ends a word. */
-const blank = /[ \t\n\r\v\f]*/y;
-const word = /[^ \t\n\r\v\f,#"]+/y;
+/** Of C's isspace(), but for the line feed that ends a line. */
+const blanks = " \t\r\v\f";
+const wordEnds = `${blanks},#"`;
 
 /** Stands at a token from the start; `advance` moves on. */
 export class HbaTokens {
@@ -44,12 +44,16 @@ export class HbaTokens {
 
   /** What stands behind the token at hand, comments included, without blanks around it. */
   get rest(): string {
-    return this.#line.slice(this.#at).trim();
+    let from = this.#at;
+    let to = this.#line.length;
+    while (from < to && blanks.includes(this.#line[from] ?? "")) from++;
+    while (from < to && blanks.includes(this.#line[to - 1] ?? "")) to--;
+    return this.#line.slice(from, to);
   }
 
   advance(): void {
     if (this.#kind === TokenKind.end || this.#kind === TokenKind.broken) return;
-    this.#match(blank);
+    while (this.#at < this.#line.length && blanks.includes(this.#line[this.#at] ?? "")) this.#at++;
     const next = this.#line[this.#at];
     if (next === undefined || next === "#") {
       this.#kind = TokenKind.end;
@@ -59,7 +63,9 @@ export class HbaTokens {
     } else if (next === '"') {
       this.#kind = this.#takeQuoted() ? TokenKind.quoted : TokenKind.broken;
     } else {
-      this.#text = this.#match(word);
+      const start = this.#at;
+      while (this.#at < this.#line.length && !wordEnds.includes(this.#line[this.#at] ?? "")) this.#at++;
+      this.#text = this.#line.slice(start, this.#at);
       this.#kind = TokenKind.word;
     }
   }
@@ -95,13 +101,5 @@ export class HbaTokens {
     this.#text = this.#line.slice(open + 1, close).replaceAll('""', '"');
     this.#at = close + 1;
     return true;
-  }
-
-  /** Passes over what `pattern` matches here, and returns it. */
-  #match(pattern: RegExp): string {
-    pattern.lastIndex = this.#at;
-    const found = pattern.exec(this.#line)?.[0] ?? "";
-    this.#at += found.length;
-    return found;
   }
 }
