@@ -28,9 +28,9 @@ export const showListsCommand: ConsoleCommand = {
       ["login_clients", loginClients(pooler).length],
       ["free_servers", 0],
       ["used_servers", residents.servers.size],
-      ["dns_names", 0],
-      ["dns_zones", 0],
-      ["dns_queries", 0],
+      ["dns_names", pooler.names.cache.size],
+      ["dns_zones", pooler.names.zones.size],
+      ["dns_queries", pooler.names.running],
       ["dns_pending", 0],
     ];
     for (const list of lists) call.row(list);

@@ -5,3 +5,8 @@ import { isIP } from "node:net";
 export function isLiteralAddress(host: string): boolean {
   return isIP(host) !== 0;
 }
+
+/** True for an IPv6 address. */
+export function isIpv6Address(host: string): boolean {
+  return isIP(host) === 6;
+}

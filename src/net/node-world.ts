@@ -4,19 +4,23 @@ import { createClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
 import { Libc } from "./libc.ts";
 import { NodeTransport } from "./node-transport.ts";
-import { resolve } from "./resolve.ts";
+import { NameServers } from "./dns-name-servers.ts";
+import { SystemNames, readHostsFile } from "./resolve.ts";
 import { setSocketOptions } from "./socket-options.ts";
 import type { World } from "./world.ts";
 
 /** `libc` may be loaded ahead by a program that changes its user; by default it is loaded at first use. */
 export function createNodeWorld(libc: Libc = new Libc()): World {
+  const names = new SystemNames();
   return {
     runtime: "node",
     transport: new NodeTransport(),
     clock: createClock(),
     crypto: createCrypto(),
     afterTurn: createAfterTurn(),
-    resolve,
+    resolve: (host) => names.resolve(host),
+    zoneSerial: (zone) => names.zoneSerial(zone),
+    nameServers: (conf) => new NameServers({ conf, readHosts: readHostsFile }),
     peerCredentials: (fd) => libc.peerCredentials(fd),
     setSocketOptions: (fd, options) => setSocketOptions(libc, fd, options),
   };

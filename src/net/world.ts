@@ -4,9 +4,12 @@
  * Node and Bun have a real one (`node-world.ts`, `bun-world.ts`); the simulator has one that runs on virtual time from a
  * seed. Nothing outside `src/net` reads a clock, sets a timer, draws randomness, resolves a name or calls a crypto library.
  */
+import type { ResolvConf } from "./dns-resolv-conf.ts";
+import type { NameSource } from "./dns-source.ts";
 import type { Transport } from "./transport.ts";
 
-export interface World {
+/** Names of its own (`NameSource`) are as the system resolves them. */
+export interface World extends NameSource {
   readonly runtime: "node" | "bun" | "simulated";
   readonly transport: Transport;
   readonly clock: Clock;
@@ -16,11 +19,8 @@ export interface World {
    * Tasks run in the order given; one given while they run waits for the next turn.
    */
   afterTurn(task: () => void): void;
-  /**
-   * Addresses of a host name, in the resolver's order; a literal address resolves to itself.
-   * Rejects with an error whose `code` is the resolver's (ENOTFOUND, EAI_AGAIN …).
-   */
-  resolve(host: string): Promise<readonly string[]>;
+  /** Names as these name servers tell them, behind the system's hosts file: `resolv_conf`. */
+  nameServers(conf: ResolvConf): NameSource;
   /** Who is at the other end of a Unix socket (SO_PEERCRED), null where the system cannot tell. */
   peerCredentials(fd: number): PeerCredentials | null;
   /** Socket options of PgBouncer's `tcp_*` settings; unsupported ones are returned by name, not thrown. */

@@ -33,6 +33,8 @@ export class SimWorld implements NetworkHost {
   readonly world: World;
   /** Names that `resolve` knows; others are ENOTFOUND. */
   readonly names = new Map<string, readonly string[]>();
+  /** Serial numbers of zones; others cannot be asked for. */
+  readonly zoneSerials = new Map<string, number>();
   turns = 0;
   readonly #queue = new EventQueue();
   readonly #turnMaxMs: number;
@@ -140,6 +142,8 @@ export class SimWorld implements NetworkHost {
         this.#tasks.push(task);
       },
       resolve: (host) => this.#resolve(host),
+      zoneSerial: (zone) => this.#zoneSerial(zone),
+      nameServers: () => ({ resolve: (host) => this.#resolve(host), zoneSerial: (zone) => this.#zoneSerial(zone) }),
       peerCredentials: () => ({ pid: 4242, uid: 1000, gid: 1000 }),
       setSocketOptions: () => [],
     };
@@ -165,12 +169,20 @@ export class SimWorld implements NetworkHost {
   }
 
   #resolve(host: string): Promise<readonly string[]> {
+    return this.#answerLater(host, () => (isLiteral(host) ? [host] : this.names.get(host)));
+  }
+
+  #zoneSerial(zone: string): Promise<number> {
+    return this.#answerLater(zone, () => this.zoneSerials.get(zone));
+  }
+
+  #answerLater<T>(name: string, answer: () => T | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       this.plan(this.random.fraction() * 20, () => {
         this.settling();
-        const addresses = isLiteral(host) ? [host] : this.names.get(host);
-        if (addresses !== undefined) resolve(addresses);
-        else reject(Object.assign(new Error(`simulated ENOTFOUND ${host}`), { code: "ENOTFOUND" }));
+        const found = answer();
+        if (found !== undefined) resolve(found);
+        else reject(Object.assign(new Error(`simulated ENOTFOUND ${name}`), { code: "ENOTFOUND" }));
       });
     });
   }

@@ -111,6 +111,8 @@ export class ConsoleHarness {
       crypto: new TestCrypto(),
       afterTurn: (task) => this.#tasks.push(task),
       resolve: () => new Promise(() => {}),
+      zoneSerial: () => new Promise(() => {}),
+      nameServers: () => ({ resolve: () => new Promise(() => {}), zoneSerial: () => new Promise(() => {}) }),
       peerCredentials: () => null,
       setSocketOptions: () => [],
     };
