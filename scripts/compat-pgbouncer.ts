@@ -4,9 +4,11 @@
  *
  * CHECKOUT is a clone of pgbouncer/pgbouncer (commit 13a344f is the one that results are kept for; 1.25.2 and older cannot be
  * told which executable to test). Nothing of it is kept in this repository and nothing is written to it: the few folders that
- * the suite needs are copied to a scratch folder, which also holds what stands for a build there. The pooler runs on
- * PGCARPOOL_RUNTIME (node or bun); BOUNCER_EXE tests another executable, PgBouncer itself for example, which shows what the
- * machine and not the pooler is to blame for.
+ * the suite needs are copied to a scratch folder, which also holds what stands for a build there.
+ *
+ * What is tested is the package: `src/` as it is now is built into the scratch folder first, so that it starts as fast as what
+ * users install, and stays the same for the run. It runs on PGCARPOOL_RUNTIME (node or bun). BOUNCER_EXE tests another
+ * executable, PgBouncer itself for example, which shows what the machine and not the pooler is to blame for.
  *
  * PostgreSQL and the pooler refuse to run as root: started by root, the suite runs as `nobody`.
  *
@@ -23,6 +25,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -62,7 +65,7 @@ interface FileCount {
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const usage = "usage: npm run compat:pgbouncer -- [--install] [--again] CHECKOUT [pytest arguments]";
 const runtime = process.env["PGCARPOOL_RUNTIME"] ?? "node";
-const executable = resolve(process.env["BOUNCER_EXE"] ?? join(root, "bin", "pgcarpool"));
+const given = process.env["BOUNCER_EXE"];
 /** What fixtures need to stop PostgreSQL and the poolers of a run that is interrupted. */
 const interruptedMs = 15_000;
 
@@ -81,19 +84,22 @@ if (options.install) installRequirements();
 const missing = missingRequirements();
 if (missing.length > 0) refuse(`the suite needs ${missing.join(", ")}; --install installs them (root, Debian)`);
 const user = unprivilegedUser();
-if (!isReachable(executable, user)) refuse(`${executable} cannot be read by ${user?.name ?? "this user"}`);
+for (const path of given === undefined ? [process.execPath, join(root, "node_modules")] : [given]) {
+  if (!isReachable(path, user)) refuse(`${path} cannot be read by ${user?.name ?? "this user"}`);
+}
 
 endWithLauncher();
 const scratch = makeTemporaryFolder("pgcs-", user);
+const executable = given === undefined ? join(scratch, "package", "bin", "pgcarpool") : resolve(given);
 const suite = join(scratch, "suite");
 const failures = join(scratch, "failures");
 let running: ChildProcess | null = null;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => void interrupt());
 copySuite(checkout);
+if (given === undefined) buildPackage();
+if (user !== null) spawnSync("chown", ["-hR", `${user.uid}:${user.gid}`, scratch]);
 
-console.log(
-  `${basename(executable)}${process.env["BOUNCER_EXE"] === undefined ? ` on ${runtime}` : ""}, in ${scratch}`,
-);
+console.log(`${basename(executable)}${given === undefined ? ` on ${runtime}` : ""}, in ${scratch}`);
 const paths = args.some((word) => existsSync(join(suite, word.split("::")[0] ?? ""))) ? args : [...args, "test"];
 const results = await runPytest(paths);
 const failed = namesOf("failed").filter((name) => expected[name] === undefined);
@@ -122,7 +128,7 @@ function readExpected(): Readonly<Record<string, string>> {
     string,
     Readonly<Record<string, string>>
   >;
-  if (process.env["BOUNCER_EXE"] !== undefined) return {};
+  if (given !== undefined) return {};
   const ours = all[runtime];
   if (ours === undefined) refuse(`PGCARPOOL_RUNTIME must be node or bun, not '${runtime}'`);
   return ours;
@@ -137,8 +143,20 @@ function copySuite(from: string): void {
   // The suite asks what the executable was built with.
   writeFileSync(join(suite, "config.mak"), "ldap_support = yes\ntls_support = yes\n");
   mkdirSync(failures);
-  if (user !== null) spawnSync("chown", ["-R", `${user.uid}:${user.gid}`, scratch]);
   chmodSync(scratch, 0o755);
+}
+
+/** What `npm pack` would hold, with the installed dependencies. */
+function buildPackage(): void {
+  const folder = join(scratch, "package");
+  for (const path of ["bin", "package.json"]) cpSync(join(root, path), join(folder, path), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const words = [compiler, "-p", join(root, "tsconfig.build.json"), "--outDir", join(folder, "dist")];
+  const built = spawnSync(process.execPath, words, { stdio: ["ignore", 2, 2] });
+  if (built.status === 0) return;
+  rmSync(scratch, { recursive: true, force: true });
+  refuse("the package cannot be built");
 }
 
 /** Runs pytest and prints a line a test. Rejects never: a run that reports nothing is a failure with pytest's output. */
@@ -201,7 +219,8 @@ function note(found: Map<string, Result>, line: ReportLine): void {
 function suiteEnvironment(): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {
     ...process.env,
-    PATH: suitePath(),
+    // The package takes the Node that is in PATH: ours.
+    PATH: `${dirname(process.execPath)}:${suitePath()}`,
     BOUNCER_EXE: executable,
     PGCARPOOL_RUNTIME: runtime,
     PYTHONPATH: join(scratch, "plugin"),
@@ -241,7 +260,8 @@ function report(): boolean {
   console.log(counts.join(", "));
   if (bad.length > 0) {
     console.log(`logs of failures: ${failures}`);
-    for (const path of [suite, join(scratch, "t")]) rmSync(path, { recursive: true, force: true });
+    for (const path of [suite, join(scratch, "t"), join(scratch, "package")])
+      rmSync(path, { recursive: true, force: true });
   } else {
     rmSync(scratch, { recursive: true, force: true });
   }
