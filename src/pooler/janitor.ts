@@ -92,13 +92,14 @@ export class Janitor {
   #checkWaiting(pool: ServerPool, now: number): void {
     const { settings } = this.#engine;
     for (const client of pool.clients.in(ClientState.waiting)) {
-      if (client.startup !== null) continue;
+      // Who waits for the pool's first welcome is in this list too, and the same limits hold.
       const waitedMs = now - client.place.since;
       const queryMs = queryTimeoutMs(settings, pool.user.entry);
       const waitMs = queryWaitTimeoutMs(settings, pool.database.entry, client.user?.entry ?? null);
       if (queryMs > 0 && waitedMs > queryMs) client.fail(poolerError(PoolerErrors.queryTimeoutWaiting));
       else if (waitMs > 0 && waitedMs > waitMs) client.fail(poolerError(PoolerErrors.queryWaitTimeout));
-      else if (settings.queryWaitNotifyMs > 0 && waitedMs > settings.queryWaitNotifyMs && !client.wasNotified) {
+      else if (client.startup !== null || client.wasNotified) continue;
+      else if (settings.queryWaitNotifyMs > 0 && waitedMs > settings.queryWaitNotifyMs) {
         client.wasNotified = true;
         client.send(WAITING_NOTICE);
       }

@@ -96,6 +96,16 @@ test("a login that waits in vain is told so by client_login_timeout", async () =
   expect(bouncer.log()).toMatch(/S-0x\w+: shop\/postgres@127.0.0.1:\d+ closing because: connect failed \(age=0s\)/);
 });
 
+test.each([
+  ["query_timeout", "query_timeout"],
+  ["query_wait_timeout", "query_wait_timeout"],
+])("%s ends a login that waits for the first welcome", async (setting, text) => {
+  const port = await findFreePort();
+  const bouncer = await start({ shop: `host=127.0.0.1 port=${port}` }, { [setting]: 0.6 });
+  const error = await refusal(await knock(bouncer, "shop"));
+  expect(error).toEqual({ S: "FATAL", C: "08P01", M: text });
+});
+
 test("with a known welcome logins work while PostgreSQL is down, and queries say what is wrong", async () => {
   const bouncer = await start({ shop: target() }, { server_login_retry: 1 });
   const before = await knock(bouncer, "shop");
