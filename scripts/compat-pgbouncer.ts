@@ -100,13 +100,15 @@ if (given === undefined) buildPackage();
 if (user !== null) spawnSync("chown", ["-hR", `${user.uid}:${user.gid}`, scratch]);
 
 console.log(`${basename(executable)}${given === undefined ? ` on ${runtime}` : ""}, in ${scratch}`);
+const results = new Map<string, Result>();
 const paths = args.some((word) => existsSync(join(suite, word.split("::")[0] ?? ""))) ? args : [...args, "test"];
-const results = await runPytest(paths);
+await runPytest(paths, results);
 const failed = namesOf("failed").filter((name) => expected[name] === undefined);
 if (options.again && failed.length > 0) {
   console.log(`\nonce more: ${failed.length} that failed`);
   for (const name of failed.filter((test) => test.includes("::"))) {
-    for (const [test, result] of await runPytest([`test/${name}`])) results.set(test, result);
+    results.delete(name);
+    await runPytest([`test/${name}`], results);
   }
 }
 process.exit(report() ? 0 : 1);
@@ -159,9 +161,8 @@ function buildPackage(): void {
   refuse("the package cannot be built");
 }
 
-/** Runs pytest and prints a line a test. Rejects never: a run that reports nothing is a failure with pytest's output. */
-async function runPytest(words: readonly string[]): Promise<Map<string, Result>> {
-  const found = new Map<string, Result>();
+/** Runs pytest, adds to `found` and prints a line a test. A run that reports nothing is a failure with pytest's output. */
+async function runPytest(words: readonly string[], found: Map<string, Result>): Promise<void> {
   const outputPath = join(scratch, "pytest.txt");
   const output = openSync(outputPath, "w");
   // The pooler's Unix socket lies in there, and its path must be short.
@@ -195,7 +196,6 @@ async function runPytest(words: readonly string[]): Promise<Map<string, Result>>
     if (status !== nothingSelected)
       found.set("pytest", { outcome: "failed", seconds: 0, text: "pytest did not end well" });
   }
-  return found;
 }
 
 function note(found: Map<string, Result>, line: ReportLine): void {
@@ -289,6 +289,6 @@ async function interrupt(): Promise<void> {
     clearTimeout(late);
   }
   endLeftovers();
-  rmSync(scratch, { recursive: true, force: true });
+  report();
   process.exit(130);
 }
