@@ -79,10 +79,10 @@ export class HbaRules {
   }
 }
 
-/** `address`: null for a client on the Unix socket. */
+/** `address`: of the client; null on the Unix socket. */
 function isFor(rule: HbaRule, question: HbaQuestion, address: AddressBytes | null): boolean {
   const { database, user, replication } = question;
-  if ((rule.type === HbaType.local) !== (address === null)) return false;
+  if ((rule.type === HbaType.local) !== question.isUnixSocket) return false;
   if (rule.type === HbaType.hostssl && !question.tls) return false;
   if (rule.type === HbaType.hostnossl && question.tls) return false;
   if (address !== null && rule.addresses !== null && !rule.addresses.contains(address)) return false;

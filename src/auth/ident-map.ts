@@ -7,7 +7,7 @@
  *   crew       "Eve Moe"    all
  *
  * No patterns, groups or includes. Lines with one map name add up, `all` allows every database user, and a bad line is
- * reported and skipped. Narrower than PgBouncer in one point: it takes one word too many behind `all` without a word.
+ * reported and skipped. PgBouncer passes over one word too many behind `all`; so does this, with a warning.
  *
  * Reading the file and deciding which map counts (`map=` in the HBA file) are done elsewhere.
  */
@@ -85,6 +85,10 @@ function readLine(tokens: HbaTokens, maps: Map<string, IdentMap>, line: number, 
   if (!tokens.isName) return false;
   const databaseUser = tokens.isKeyword("all") ? null : tokens.text;
   tokens.advance();
+  if (databaseUser === null && !tokens.isEnd) {
+    problems.push(`ident line ${line}: what stands behind "all" is ignored`);
+    tokens.advance();
+  }
 
   if (!tokens.isEnd) {
     problems.push(`ident line ${line}: unsupported parameters`);

@@ -115,6 +115,7 @@ describe("the address of a rule", () => {
     ["host all all 192.168.1.1/0 md5", "d u 192.168.1.1", null],
     // Nobody knows where such a client comes from.
     ["host all all all trust", "d u somewhere", null],
+    ["local all all trust", "d u somewhere", null],
   ])("%s, %s: line %s", (rule, text, line) => {
     expect(lineFor([rule], text)).toBe(line);
   });

@@ -37,6 +37,12 @@ crew  eve  "all"`;
     expect(problems).toEqual([]);
   });
 
+  it("may have one word too many behind all", () => {
+    const { maps, problems } = parseIdentMaps("m bob all more");
+    expect(maps.get("m")?.allows((name) => name === "bob", "app")).toBe(true);
+    expect(problems).toEqual(['ident line 1: what stands behind "all" is ignored']);
+  });
+
   it("lets whoever has several names use each of them", () => {
     const { maps } = parseIdentMaps("m a x\nm b y");
     const names = ["a", "b"];
@@ -61,7 +67,10 @@ crew  eve  "all"`;
     ['crew bob "app', []],
     ["crew bob app more", ["ident line 2: unsupported parameters"]],
     ["crew bob app,app2", ["ident line 2: unsupported parameters"]],
-    ["crew bob all more", ["ident line 2: unsupported parameters"]],
+    [
+      "crew bob all more of it",
+      ['ident line 2: what stands behind "all" is ignored', "ident line 2: unsupported parameters"],
+    ],
     ["crew bob\0app", []],
   ])("%j is reported and skipped", (line, details) => {
     const { maps, problems } = parseIdentMaps(`a b c\n${line}\nd e f`);
