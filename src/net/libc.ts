@@ -1,7 +1,7 @@
 /**
  * The few system calls neither runtime offers: who is at the other end of a Unix socket, socket options by number, a
  * second listen(2), what socket was inherited and its port, another descriptor for one, the system's monotonic clock;
- * and what datagrams are made of (`unix-datagram.ts`).
+ * and what datagrams (`unix-datagram.ts`) and descriptors in messages (`descriptor-passing.ts`) are made of.
  *
  * They go through koffi, which is loaded at the first call, or ahead with `load`: a program that changes its user must
  * load before, because the new user may not be allowed to read the installation. Where koffi or a call is missing
@@ -35,6 +35,7 @@ type ForeignFunction = (...values: unknown[]) => unknown;
 
 interface Koffi {
   load(path: string | null): { func(definition: string): ForeignFunction };
+  errno(): number;
 }
 
 export interface Calls {
@@ -44,10 +45,18 @@ export interface Calls {
   readonly getsockname: ForeignFunction;
   readonly socket: ForeignFunction;
   readonly bind: ForeignFunction;
+  readonly connect: ForeignFunction;
+  readonly close: ForeignFunction;
   readonly sendto: ForeignFunction;
   readonly recv: ForeignFunction;
+  readonly sendmsg: ForeignFunction;
+  readonly recvmsg: ForeignFunction;
+  /** With a length of 0 it tells where memory is. */
+  readonly memmove: ForeignFunction;
   readonly fcntl: ForeignFunction;
   readonly clock_gettime: ForeignFunction;
+  /** Why the last call failed. To be asked at once. */
+  readonly errno: () => number;
 }
 
 /** What a socket's addresses are. */
@@ -164,6 +173,12 @@ function loadCalls(): Calls | null {
       bind: program.func("int bind(int, const void *, uint32_t)"),
       sendto: program.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)"),
       recv: program.func("long recv(int, void *, size_t, int)"),
+      close: program.func("int close(int)"),
+      connect: program.func("int connect(int, const void *, uint32_t)"),
+      sendmsg: program.func("long sendmsg(int, const void *, int)"),
+      recvmsg: program.func("long recvmsg(int, void *, int)"),
+      memmove: program.func("uint64_t memmove(void *, void *, size_t)"),
+      errno: () => koffi.errno(),
       fcntl: program.func("int fcntl(int, int, int)"),
       clock_gettime: program.func("int clock_gettime(int, void *)"),
     };

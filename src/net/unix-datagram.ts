@@ -73,7 +73,7 @@ export class UnixDatagram {
  *
  *   family (2 bytes, the machine's order) | path NUL          or          family | NUL name, to the end
  */
-function socketAddress(address: string): Uint8Array | null {
+export function socketAddress(address: string): Uint8Array | null {
   const name = Buffer.from(address);
   if (name.length > PATH_BYTES_MAX || !/^[/@]./s.test(address) || name.includes(0)) return null;
   const abstract = address.startsWith("@");
