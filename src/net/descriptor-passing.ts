@@ -150,7 +150,8 @@ export class DescriptorPassing {
       const length = Number(memory.readBigUInt64LE(at));
       if (length < CONTROL_HEADER_BYTES) break;
       const isRights = memory.readInt32LE(at + 8) === SOL_SOCKET && memory.readInt32LE(at + 12) === SCM_RIGHTS;
-      for (let item = at + CONTROL_HEADER_BYTES; isRights && item + 4 <= at + length; item += 4) {
+      const itemsEnd = isRights ? at + length : at;
+      for (let item = at + CONTROL_HEADER_BYTES; item + 4 <= itemsEnd; item += 4) {
         descriptors.push(memory.readInt32LE(item));
       }
       at += (length + 7) & ~7;
