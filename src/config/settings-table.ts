@@ -2,7 +2,8 @@
  * THE settings table: every setting of `[pgbouncer]`, in the order of SHOW CONFIG's rows.
  *
  * One row is one truth: the file loader, SET, SHOW CONFIG, the fields of `Settings` and the reference page all come from
- * here. PgBouncer's counterpart is `bouncer_params` in main.c; its order is by name, with one exception (`sortAs`).
+ * here. PgBouncer's counterpart is `bouncer_params` in main.c; its order is by name, with one exception (`sortAs`);
+ * settings that PgBouncer has not come behind all of its own.
  */
 import { AUTH_SETTINGS } from "./auth-settings.ts";
 import { NETWORK_SETTINGS } from "./network-settings.ts";

@@ -119,6 +119,7 @@ export class Settings implements SettingFields {
   unixSocketMode!: number;
   user!: string | null;
   verbose!: number;
+  disconnectedQueryTimeoutMs!: number;
 
   /** Every setting at its default. */
   constructor() {

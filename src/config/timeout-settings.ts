@@ -24,6 +24,14 @@ export const TIMEOUT_SETTINGS = [
     doc: "A client that has waited this long for a server is told so by a notice. 0 = never.",
   },
   {
+    name: "disconnected_query_timeout",
+    // Behind all rows that PgBouncer has.
+    sortAs: "~disconnected_query_timeout",
+    type: "seconds",
+    default: "60",
+    doc: "How long a statement outside a transaction may go on when its client has disconnected; then it is cancelled. 0 = no limit. PgBouncer has no such setting.",
+  },
+  {
     name: "idle_transaction_timeout",
     type: "seconds",
     default: "0",

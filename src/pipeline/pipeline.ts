@@ -134,6 +134,16 @@ export class Pipeline {
     return this.#refsCount > this.#refsOfUnit;
   }
 
+  /** Messages of the extended protocol were sent and no Sync behind them. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** The server takes COPY data, and the end of them has not been sent. */
+  get awaitsCopyEnd(): boolean {
+    return this.#copyIn && !this.#copyEndSent;
+  }
+
   /** The server ignores whatever comes before the next Sync. */
   get isSkipping(): boolean {
     return this.#skipping;
@@ -209,6 +219,17 @@ export class Pipeline {
     if (ref === null) return;
     this.#refsCount++;
     this.#refsOfUnit++;
+  }
+
+  /** What `from` has asked is `to`'s from now on, whoever `linked` was. */
+  replaceOwner(from: EntryOwner, to: EntryOwner): void {
+    for (let i = 0; i < this.#count; i++) {
+      const at = (this.#head + i) & this.#mask;
+      if (this.#owners[at] === from) this.#owners[at] = to;
+    }
+    if (this.#lateOwner === from) this.#lateOwner = to;
+    if (this.#restOwner === from) this.#restOwner = to;
+    if (this.linked === from) this.linked = to;
   }
 
   /** Gives all that is offered by `framer` to those who asked for it. `maxBytes`: the longest message allowed. */

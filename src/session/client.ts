@@ -12,7 +12,7 @@
  * Back-pressure: when a server does not take what is sent, or this client does not take its answers, the other side is
  * not read from until it does. A client that waits is read from up to `WAITING_BYTES_MAX`, so that its going away is seen.
  *
- * Counterpart: PgBouncer's `client.c`.
+ * One file, long as it is: the order of what happens to a client's bytes is one thought. Counterpart: PgBouncer's `client.c`.
  */
 import { PoolMode } from "../config/setting-words.ts";
 import { Outbox } from "../net/outbox.ts";
@@ -40,6 +40,7 @@ import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
 import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
+import { drainOrClose } from "./server-drain.ts";
 import type { ServerSeeker } from "./server-holder.ts";
 import type { ServerPool } from "./server-pool.ts";
 import { Replication } from "./startup-parameters.ts";
@@ -98,6 +99,10 @@ export class Client implements ConnectionEvents, ServerSeeker {
   isMidMessage = false;
   /** The end of that message goes to the server, or nowhere. */
   #restGoesOn = false;
+  /** It says nothing more; what it has said is still to be dealt with. */
+  #hasEnded = false;
+  /** `#process` is at work, and what it has gone through has not all been forwarded. */
+  #isProcessing = false;
   /** The next message can be dealt with when a unit has been answered. */
   #isStalled = false;
   #linger: Timer | null = null;
@@ -191,7 +196,11 @@ export class Client implements ConnectionEvents, ServerSeeker {
 
   onEnd(): void {
     // Who sends a cancel request has nothing more to say: some end their half at once, and wait for ours.
-    if (this.startup?.isCanceling !== true) this.#gone(null);
+    if (this.startup?.isCanceling === true) return;
+    // What it has sent whole is carried out, as PostgreSQL would: its end comes after that.
+    this.#hasEnded = true;
+    this.wasNotified = true;
+    if (!this.#isWaiting || this.framer.pending === 0) this.#gone(null);
   }
 
   onClose(error: (Error & { code?: string }) | null): void {
@@ -219,6 +228,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     // A run of neighbouring messages that go on as they are is one slice.
     let runStart = 0;
     let runEnd = 0;
+    this.#isProcessing = true;
     while (!this.isClosed && framer.next(bytesMax)) {
       const at = framer.at;
       let end = at + framer.available;
@@ -237,6 +247,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
       const type = framer.type;
       if (type === Frontend.Terminate) {
         this.forward(memory, runStart, runEnd);
+        this.#isProcessing = false;
         this.close("client close request");
         return;
       }
@@ -306,6 +317,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
       runEnd = end;
     }
     this.forward(memory, runStart, runEnd);
+    this.#isProcessing = false;
     if (this.isClosed) return;
     if (framer.broken) {
       this.fail(poolerError(PoolerErrors.startup, badPacketHeader(framer.buf, framer.at, framer.end)));
@@ -314,11 +326,19 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.#settle();
   }
 
+  /** What it has sent cannot be dealt with now. */
+  get #isWaiting(): boolean {
+    return this.server === null ? this.waiting.queued : this.isSettingParameters || this.#isStalled;
+  }
+
   /** After some input: give the server back if it is free, stop reading if somebody does not keep up. */
   #settle(): void {
     const server = this.server;
-    const waits =
-      server === null ? this.waiting.queued || this.#seat !== null : this.isSettingParameters || this.#isStalled;
+    const waits = this.#isWaiting || (server === null && this.#seat !== null);
+    if (this.#hasEnded && !waits) {
+      this.#gone(null);
+      return;
+    }
     if (waits && this.framer.pending > WAITING_BYTES_MAX) this.#holds.hold(Hold.waiting);
     if (waits || server === null) return;
     if (server.outbox.full) this.#holds.hold(Hold.serverBacklog);
@@ -467,18 +487,21 @@ export class Client implements ConnectionEvents, ServerSeeker {
     if (this.isClosed) return;
     if (this.engine.settings.logPoolerErrors) this.engine.log.warning(`${this} pooler error: ${error.message}`);
     if (!cut) this.send(errorResponse(error));
-    this.close(error.message);
+    this.close(error.message, true);
   }
 
-  /** Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. */
-  close(reason: string | null): void {
+  /**
+   * Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. `impatient`:
+   * what it has running is cancelled.
+   */
+  close(reason: string | null, impatient = false): void {
     if (this.isClosed) return;
     const { world, directory } = this.engine;
     if (reason !== null) logClosing(this.engine, `${this}`, reason, this.acceptedAt);
     this.isClosed = true;
     this.startup?.abandon();
     const { server, pool } = this;
-    if (server !== null && pool !== null) this.#letGo(server, pool);
+    if (server !== null && pool !== null) this.#letGo(server, pool, impatient);
     if (pool !== null) pool.clientLeft(this);
     this.console?.left(this);
     this.#statements?.clear();
@@ -492,16 +515,12 @@ export class Client implements ConnectionEvents, ServerSeeker {
   }
 
   /** It goes while it holds a server. */
-  #letGo(server: Server, pool: ServerPool): void {
-    const ready = server.isReady && !this.isMidMessage && !this.isSettingParameters;
+  #letGo(server: Server, pool: ServerPool, impatient: boolean): void {
+    const whole = !this.isMidMessage && !this.#isProcessing;
     this.server = null;
     pool.clients.move(this.place, "idle", this.engine.turn.now);
     if (this.#holds.has(Hold.ownBacklog)) server.connection?.resume();
-    if (ready) {
-      pool.release(server);
-      return;
-    }
-    server.holder = null;
-    server.close("client disconnect while server was not ready", !this.isMidMessage);
+    if (whole && server.isReady && !this.isSettingParameters) pool.release(server);
+    else drainOrClose(server, this, whole, impatient);
   }
 }

@@ -195,7 +195,9 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
 
   /** The last cancel request that aimed at `server` has ended. */
   cancelsEnded(server: Server): void {
-    if (!server.isClosed && server.place.state === ServerState.beingCanceled) this.#cleanUp(server);
+    if (server.isClosed) return;
+    if (server.place.state === ServerState.beingCanceled) this.#cleanUp(server);
+    else server.drain?.look();
   }
 
   #cleanUp(server: Server): void {

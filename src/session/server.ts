@@ -34,6 +34,7 @@ import type { CancelForward } from "./cancel-forward.ts";
 import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import type { ServerDrain } from "./server-drain.ts";
 import type { ServerHolder } from "./server-holder.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
 import { ServerStartup } from "./server-startup.ts";
@@ -73,6 +74,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   keySecret: Uint8Array = new Uint8Array(0);
   /** Who holds it. */
   holder: ServerHolder | null = null;
+  /** Brings it to an end that its client has not waited for; null while none does. It is the holder then. */
+  drain: ServerDrain | null = null;
   /** Cancel requests that aim at it. */
   readonly cancels = new Set<CancelForward>();
   /** "TLSv1.3/TLS_AES_256_GCM_SHA384", empty without TLS. */
@@ -199,6 +202,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     this.usedAt = this.engine.turn.now;
     this.framer.push(bytes);
     this.pipeline.receive(this.framer, MESSAGE_BYTES_MAX);
+    if (this.drain !== null) this.drain.look();
   }
 
   onDrain(): void {

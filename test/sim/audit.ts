@@ -33,13 +33,20 @@ export class Audit {
   readonly #chronicle: Chronicle;
   readonly #now: () => number;
   readonly #sessionsKept: (database: string) => boolean;
+  readonly #hasLeft: (client: number) => boolean;
   readonly #lastSerial = new Map<number, number>();
 
-  /** `sessionsKept`: is a server of this database given to another client only after a reset? */
-  constructor(chronicle: Chronicle, now: () => number, sessionsKept: (database: string) => boolean) {
+  /** `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more? */
+  constructor(
+    chronicle: Chronicle,
+    now: () => number,
+    sessionsKept: (database: string) => boolean,
+    hasLeft: (client: number) => boolean,
+  ) {
     this.#chronicle = chronicle;
     this.#now = now;
     this.#sessionsKept = sessionsKept;
+    this.#hasLeft = hasLeft;
   }
 
   fault(database: string, what: string): void {
@@ -56,7 +63,8 @@ export class Audit {
     this.statements++;
     this.#chronicle.say(() => `backend ${backend.id} runs ${statement.verb} of ${identity ?? "nobody"}`);
     if (identity === null) {
-      if (backend.owner !== null) {
+      // The transaction of a client that has gone may be rolled back, and nothing else.
+      if (backend.owner !== null && !(statement.verb === "rollback" && this.#hasLeft(backend.owner))) {
         this.#chronicle.violate(
           `backend ${backend.id} ran ${statement.verb} of nobody inside the transaction of client ${backend.owner}`,
         );

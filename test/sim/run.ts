@@ -85,6 +85,7 @@ class Run implements ClientHost {
       chronicle,
       () => this.#world.nowMs,
       (database) => modes.get(database) === "session",
+      (id) => [...this.#clients].every((client) => client.order.id !== id || client.hasLeft),
     );
     this.#postgres = new ScriptedPostgres(this.#world, this.#scenario.server, this.#audit);
     this.#left = this.#scenario.clientsTotal;

@@ -193,6 +193,11 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     this.#closeExpected = true;
   }
 
+  /** It expects nothing any more. */
+  get hasLeft(): boolean {
+    return this.phase === "gone" || this.#closeExpected || this.#leaving !== null || this.#fatal !== null;
+  }
+
   destroy(): void {
     if (this.phase === "gone") return;
     this.#world.chronicle.say(() => `${this.name} breaks its connection`);
