@@ -1,8 +1,9 @@
 /** SHOW CLIENTS: every client that has logged in, and every cancel request under way. */
 import { CONSOLE_DATABASE } from "../config/database-entry.ts";
 import { ConsoleLevel } from "../pooler/console-level.ts";
+import type { PeerPool } from "../session/peer-pool.ts";
 import type { ServerPool } from "../session/server-pool.ts";
-import { activeClients, cancelClients, waitingClients } from "./socket-lists.ts";
+import { activeClients, cancelClients, peerCancelClients, waitingClients } from "./socket-lists.ts";
 import type { ConsoleCall } from "./console-call.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 import { byText, consoleClients, poolsInOrder } from "./residents-in-order.ts";
@@ -20,6 +21,7 @@ export const showClientsCommand: ConsoleCommand = {
     for (const pool of before) showPool(call, pool);
     for (const client of consoleClients(call.pooler)) call.row(clientRow(call, client, "idle"));
     for (const pool of pools.slice(before.length)) showPool(call, pool);
+    for (const peer of call.pooler.residents.peers.pools) showPeer(call, peer);
     call.done("SHOW");
   },
 };
@@ -31,4 +33,10 @@ function showPool(call: ConsoleCall, pool: ServerPool): void {
   for (const client of waitingClients(pool)) call.row(clientRow(call, client, "waiting"));
   for (const client of cancelClients(pooler, pool, true)) call.row(clientRow(call, client, "active_cancel_req"));
   for (const client of cancelClients(pooler, pool, false)) call.row(clientRow(call, client, "waiting_cancel_req"));
+}
+
+function showPeer(call: ConsoleCall, peer: PeerPool): void {
+  const { pooler } = call;
+  for (const client of peerCancelClients(pooler, peer, true)) call.row(clientRow(call, client, "active_cancel_req"));
+  for (const client of peerCancelClients(pooler, peer, false)) call.row(clientRow(call, client, "waiting_cancel_req"));
 }

@@ -15,13 +15,12 @@ export const showListsCommand: ConsoleCommand = {
   run: (call) => {
     const { pooler } = call;
     const { residents } = pooler;
-    const peerCount = pooler.configuration.peers.size;
     const lists: readonly (readonly [name: string, items: number])[] = [
       ["databases", residents.databases.size + 1],
       ["users", userNames(call).length],
-      ["peers", peerCount],
+      ["peers", residents.peers.size],
       ["pools", poolsInOrder(pooler).length + 1],
-      ["peer_pools", peerCount],
+      ["peer_pools", residents.peers.pools.length],
       // Objects are not kept for later use here.
       ["free_clients", 0],
       ["used_clients", residents.clients.size],

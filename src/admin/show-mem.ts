@@ -24,14 +24,13 @@ export const showMemCommand: ConsoleCommand = {
     "yet passed on; `heap`, `external` and `rss` are the process's memory in KiB.",
   run: (call) => {
     const { pooler } = call;
-    const { residents, engine, configuration } = pooler;
-    const peers = configuration.peers.size;
+    const { residents, engine } = pooler;
     const counts: readonly (readonly [name: string, used: number])[] = [
       ["user_cache", residents.users.size],
       ["credentials_cache", residents.users.size],
       ["db_cache", residents.databases.size],
-      ["peer_cache", peers],
-      ["peer_pool_cache", peers],
+      ["peer_cache", residents.peers.size],
+      ["peer_pool_cache", residents.peers.pools.length],
       ["pool_cache", poolsInOrder(pooler).length],
       ["outstanding_request_cache", 0],
       ["server_cache", residents.servers.size],

@@ -1,7 +1,5 @@
-/** SHOW PEERS and SHOW PEER_POOLS: the other poolers of the group, as `[peers]` has them. */
+/** SHOW PEERS and SHOW PEER_POOLS: the other poolers of the group, and the cancel requests on their way to them. */
 import { ConsoleLevel } from "../pooler/console-level.ts";
-import type { PeerEntry } from "../config/peer-entry.ts";
-import type { ConsoleCall } from "./console-call.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 import { int4Column, textColumn } from "./result-table.ts";
 
@@ -12,8 +10,9 @@ export const showPeersCommand: ConsoleCommand = {
   columns: [int4Column("peer_id"), textColumn("host"), int4Column("port"), int4Column("pool_size")],
   doc: "The entries of `[peers]`.",
   run: (call) => {
-    const { defaultPoolSize } = call.pooler.settings;
-    for (const { id, host, port, poolSize } of peersInOrder(call)) {
+    const { settings, residents } = call.pooler;
+    const { defaultPoolSize } = settings;
+    for (const { id, host, port, poolSize } of residents.peers.entries) {
       call.row([id, host, port, poolSize ?? defaultPoolSize]);
     }
     call.done("SHOW");
@@ -31,14 +30,11 @@ export const showPeerPoolsCommand: ConsoleCommand = {
     int4Column("sv_active_cancel"),
     int4Column("sv_login"),
   ],
-  doc: "The cancel requests on their way to each peer.",
+  doc: "The cancel requests on their way to each peer. A peer has a row once a request was passed on to it.",
   run: (call) => {
-    // Cancel requests are answered by this process alone so far: none is ever on its way to a peer.
-    for (const { id } of peersInOrder(call)) call.row([id, 0, 0, 0, 0]);
+    for (const { id, sent, waiting, connecting } of call.pooler.residents.peers.pools) {
+      call.row([id, sent, waiting + connecting, sent, connecting]);
+    }
     call.done("SHOW");
   },
 };
-
-function peersInOrder(call: ConsoleCall): PeerEntry[] {
-  return [...call.pooler.configuration.peers.values()].sort((a, b) => a.id - b.id);
-}

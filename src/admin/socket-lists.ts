@@ -4,6 +4,7 @@
  */
 import { ClientState } from "../session/client-state.ts";
 import type { Client } from "../session/client.ts";
+import type { PeerPool } from "../session/peer-pool.ts";
 import type { Server } from "../session/server.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import type { ServerState } from "../pool/server-state.ts";
@@ -24,6 +25,13 @@ export function waitingClients(pool: ServerPool): Client[] {
 export function cancelClients(pooler: Pooler, pool: ServerPool, sent: boolean): Client[] {
   return [...pooler.residents.clients].filter(
     ({ startup }) => startup !== null && startup.cancelPool === pool && startup.isCancelSent === sent,
+  );
+}
+
+/** Connections that carry a cancel request to `peer`; `sent`: it is on its way. */
+export function peerCancelClients(pooler: Pooler, peer: PeerPool, sent: boolean): Client[] {
+  return [...pooler.residents.clients].filter(
+    ({ startup }) => startup !== null && startup.cancelPeer === peer && startup.isCancelSent === sent,
   );
 }
 

@@ -124,6 +124,7 @@ export class Pooler {
   prepare(): string | null {
     const { residents } = this;
     residents.autoDatabase = this.#configuration.autoDatabase;
+    residents.peers.take(this.#configuration.peers);
     for (const entry of this.#configuration.databases.values()) residents.addDatabase(entry);
     this.#takeUsers();
     this.#readUserlist();
@@ -183,6 +184,7 @@ export class Pooler {
 
     const { residents } = this;
     residents.autoDatabase = diff.configuration.autoDatabase;
+    residents.peers.take(diff.configuration.peers);
     for (const entry of diff.databases.removed) this.#removeDatabase(entry.name);
     for (const entry of diff.databases.added) this.#addDatabase(entry.name);
     for (const { after, reconnect } of diff.databases.changed) {
@@ -302,6 +304,7 @@ export class Pooler {
     this.listeners.close();
     for (const server of this.residents.servers) server.close("server shutting down");
     for (const client of this.residents.clients) client.close(null);
+    this.residents.peers.close();
     this.#options.onExit();
   }
 }

@@ -16,14 +16,14 @@ import type { Client } from "../session/client.ts";
 import type { Console } from "../session/console.ts";
 import { Database } from "../session/database.ts";
 import type { ConsoleAccess, Directory, Engine } from "../session/engine.ts";
+import { MADE_UP_PID_MIN, makeCancelKey } from "../session/peer-key.ts";
+import type { PeerPool } from "../session/peer-pool.ts";
 import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
 import type { Server } from "../session/server.ts";
 import { ServerPool } from "../session/server-pool.ts";
 import { User } from "../session/user.ts";
 import { ConsoleLevel } from "./console-level.ts";
-
-/** A made-up process id is above the largest that an operating system gives, so that it never names a stranger. */
-const MADE_UP_PID_MIN = 0x40000000;
+import { Peers } from "./peers.ts";
 
 /** What the console is made with; `admin/` hands it in. */
 export type MakeConsole = (level: ConsoleLevel) => Console;
@@ -36,6 +36,7 @@ export class Residents implements Directory {
   /** All sockets of clients, those still logging in and those that carry cancel requests too. */
   readonly clients = new Set<Client>();
   readonly servers = new Set<Server>();
+  readonly peers: Peers;
   /** The entry `*`. */
   autoDatabase: DatabaseEntry | null = null;
   /** While the pooler is paused as a whole: pools made now are too. */
@@ -52,13 +53,15 @@ export class Residents implements Directory {
   readonly consoleCounters = new TrafficCounters();
   readonly #retired = new Set<Database>();
   readonly #retiredPools = new Set<ServerPool>();
-  readonly #byKey = new Map<number, Client>();
+  /** Whom a key's process id may mean: of one group's pids 16,384 differ. */
+  readonly #byKey = new Map<number, Client[]>();
   /** Who was admitted, and is counted for its database and user. */
   readonly #admitted = new Map<Client, { database: Database | null; user: User | null }>();
 
   constructor(engine: Engine, makeConsole: MakeConsole) {
     this.#engine = engine;
     this.#makeConsole = makeConsole;
+    this.peers = new Peers(engine);
   }
 
   // ── Databases, users, pools ─────────────────────────────────────────────────────────────────────────────────────
@@ -235,28 +238,43 @@ export class Residents implements Directory {
   }
 
   loggedIn(client: Client): void {
-    const bytes = this.#engine.world.crypto.randomBytes(8);
-    const random = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    let processId = (random.getUint32(0) & 0x3fffffff) + MADE_UP_PID_MIN;
-    while (this.#byKey.has(processId)) processId = MADE_UP_PID_MIN + ((processId + 1) & 0x3fffffff);
-    client.keyProcessId = processId;
-    client.keySecret = random.getUint32(4);
-    this.#byKey.set(processId, client);
+    this.#giveKey(client);
     if (client.console !== null) this.consoleCounters.clientLoginCount += 1;
     else if (this.isSuspended) client.suspend();
   }
 
+  #giveKey(client: Client): void {
+    const { settings, world } = this.#engine;
+    const { peerId } = settings;
+    let { processId, secret } = makeCancelKey(world.crypto.randomBytes(8), peerId);
+    // A process id of one's own, as with PostgreSQL; with a peer_id there are too few for that.
+    if (peerId === 0) while (this.#byKey.has(processId)) processId = MADE_UP_PID_MIN + ((processId + 1) & 0x3fffffff);
+    while (this.#byKey.get(processId)?.some(({ keySecret }) => keySecret === secret) === true)
+      ({ processId, secret } = makeCancelKey(world.crypto.randomBytes(8), peerId));
+    client.keyProcessId = processId;
+    client.keySecret = secret;
+    const namesakes = this.#byKey.get(processId);
+    if (namesakes === undefined) this.#byKey.set(processId, [client]);
+    else namesakes.push(client);
+  }
+
   byCancelKey(processId: number, secret: Uint8Array): Client | null {
-    const client = this.#byKey.get(processId);
-    if (client === undefined || secret.length !== 4) return null;
     const own = new Uint8Array(4);
-    new DataView(own.buffer).setUint32(0, client.keySecret);
-    return this.#engine.world.crypto.equal(own, secret) ? client : null;
+    const view = new DataView(own.buffer);
+    for (const client of this.#byKey.get(processId) ?? []) {
+      view.setUint32(0, client.keySecret);
+      if (this.#engine.world.crypto.equal(own, secret)) return client;
+    }
+    return null;
+  }
+
+  peer(id: number): PeerPool | null {
+    return this.peers.find(id);
   }
 
   left(client: Client): void {
     this.clients.delete(client);
-    if (client.keyProcessId !== 0) this.#byKey.delete(client.keyProcessId);
+    this.#takeKey(client);
     const admitted = this.#admitted.get(client);
     if (admitted !== undefined) {
       this.#admitted.delete(client);
@@ -264,6 +282,14 @@ export class Residents implements Directory {
       if (admitted.user !== null) admitted.user.clientCount -= 1;
     }
     this.onLeft();
+  }
+
+  #takeKey(client: Client): void {
+    const namesakes = this.#byKey.get(client.keyProcessId);
+    const at = namesakes?.indexOf(client) ?? -1;
+    if (namesakes === undefined || at < 0) return;
+    namesakes.splice(at, 1);
+    if (namesakes.length === 0) this.#byKey.delete(client.keyProcessId);
   }
 
   serverOpened(server: Server): void {

@@ -20,6 +20,8 @@ import type { ServerPool } from "./server-pool.ts";
 const CANCEL_SENT_MAX_MS = 10_000;
 
 export class CancelForward implements ConnectionEvents {
+  /** It is for no peer. */
+  readonly peer = null;
   readonly #server: Server;
   readonly #done: (outcome: string) => void;
   #slot: Slot | null = null;

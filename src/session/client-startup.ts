@@ -17,11 +17,12 @@ import type { TlsPeer } from "../net/transport.ts";
 import { negotiateProtocolVersion } from "../protocol/backend-messages.ts";
 import type { StartupRequest } from "../protocol/startup.ts";
 import { PROTOCOL_3_0, extensionNames, readStartupPacket } from "../protocol/startup.ts";
-import type { CancelForward } from "./cancel-forward.ts";
 import { takeCancelRequest } from "./cancel-request.ts";
+import type { CancelRoad } from "./cancel-request.ts";
 import type { Client } from "./client.ts";
 import { ClientAuthentication } from "./client-authentication.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import type { PeerPool } from "./peer-pool.ts";
 import type { ServerPool } from "./server-pool.ts";
 import { takeStartupParameters } from "./startup-parameters.ts";
 
@@ -51,7 +52,7 @@ export class ClientStartup {
   #secure = false;
   #certificate: Uint8Array | null = null;
   #authentication: ClientAuthentication | null = null;
-  #cancel: CancelForward | null = null;
+  #cancel: CancelRoad | null = null;
 
   constructor(client: Client, isUnixSocket: boolean, listenPort: number) {
     this.#client = client;
@@ -82,9 +83,14 @@ export class ClientStartup {
     return this.#cancel !== null && this.#cancel.isSent;
   }
 
-  /** Whose server the cancel request is for; null for a client that carries none. */
+  /** Whose server the cancel request is for; null for a client that carries none, or one for a peer. */
   get cancelPool(): ServerPool | null {
     return this.#cancel === null ? null : this.#cancel.pool;
+  }
+
+  /** The peer that the cancel request is for. */
+  get cancelPeer(): PeerPool | null {
+    return this.#cancel === null ? null : this.#cancel.peer;
   }
 
   /** What a connection that ends now is logged with; null: not at all, as it may be a health probe or a change of mind. */

@@ -18,6 +18,7 @@ import type { TrackedParameters } from "../state/tracked-parameters.ts";
 import type { Client } from "./client.ts";
 import type { Console } from "./console.ts";
 import type { Database } from "./database.ts";
+import type { PeerPool } from "./peer-pool.ts";
 import type { Server } from "./server.ts";
 import type { ServerPool } from "./server-pool.ts";
 import type { MessageParts } from "./statement-relay.ts";
@@ -88,8 +89,10 @@ export interface Directory {
   closedFor(client: Client): ErrorToSend | null;
   /** While a shutdown waits for servers: what a client that wants one is told. */
   readonly serversClosedWith: ErrorToSend | null;
-  /** The logged-in client with this cancel key. */
+  /** The logged-in client with this cancel key. `secret`: 4 bytes. */
   byCancelKey(processId: number, secret: Uint8Array): Client | null;
+  /** Another pooler of the group; null when no entry has this id. */
+  peer(id: number): PeerPool | null;
   loggedIn(client: Client): void;
   /** It is gone, from whatever phase: gives back what `admit` and `loggedIn` took. */
   left(client: Client): void;

@@ -176,6 +176,9 @@ describe("rows", () => {
       ["1", "127.0.0.1", "6432", "20"],
       ["2", "127.0.0.2", "6433", "5"],
     ]);
+    // As with PgBouncer, a peer has no pool before something was to be passed on to it.
+    expect(client.run("show peer_pools").rows).toEqual([]);
+    for (const id of [2, 1]) client.harness.pooler.residents.peer(id);
     expect(client.run("show peer_pools").rows).toEqual([
       ["1", "0", "0", "0", "0"],
       ["2", "0", "0", "0", "0"],
