@@ -46,6 +46,8 @@ export interface Program {
 
 type Run = Extract<CommandLine, { kind: "run" }>;
 
+const HOUR_MS = 3_600_000;
+
 /** Where syslog listens if not at /dev/log: inside a container, for example. */
 const SYSLOG_VARIABLE = "PGCARPOOL_SYSLOG_SOCKET";
 
@@ -131,6 +133,8 @@ class Process {
     if (startProblem !== null) this.#die(startProblem);
     // What nobody has caught leaves a state that nobody knows: better to be started again than to go on with it.
     process.on("uncaughtException", (error) => this.#die(`broken invariant: ${error.stack ?? error.message}`));
+    // It ends when it is told to, and not when nobody is connected while accepting rests (pooler/accept-pause.ts).
+    setInterval(() => {}, HOUR_MS);
     const actions = new SignalActions({ pooler, log: this.#log, notifier, die: (reason) => this.#die(reason) });
     this.#log.log(`process up: ${processUpLine()}`);
     notifier.ready();
