@@ -2,6 +2,7 @@
 import { createAfterTurn } from "./after-turn.ts";
 import { createClock } from "./clock.ts";
 import { createCrypto } from "./crypto.ts";
+import { DescriptorPassing } from "./descriptor-passing.ts";
 import { Libc } from "./libc.ts";
 import { NodeTransport } from "./node-transport.ts";
 import { NameServers } from "./dns-name-servers.ts";
@@ -12,6 +13,7 @@ import type { World } from "./world.ts";
 /** `libc` may be loaded ahead by a program that changes its user; by default it is loaded at first use. */
 export function createNodeWorld(libc: Libc = new Libc()): World {
   const names = new SystemNames();
+  let descriptors: DescriptorPassing | null | undefined;
   return {
     runtime: "node",
     transport: new NodeTransport(),
@@ -22,6 +24,7 @@ export function createNodeWorld(libc: Libc = new Libc()): World {
     zoneSerial: (zone) => names.zoneSerial(zone),
     nameServers: (conf) => new NameServers({ conf, readHosts: readHostsFile }),
     peerCredentials: (fd) => libc.peerCredentials(fd),
+    descriptors: () => (descriptors ??= DescriptorPassing.load(libc)),
     setSocketOptions: (fd, options) => setSocketOptions(libc, fd, options),
   };
 }

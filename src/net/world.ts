@@ -5,6 +5,7 @@
  * seed. Nothing outside `src/net` reads a clock, sets a timer, draws randomness, resolves a name or calls a crypto library.
  */
 import type { ResolvConf } from "./dns-resolv-conf.ts";
+import type { DescriptorPassing } from "./descriptor-passing.ts";
 import type { NameSource } from "./dns-source.ts";
 import type { Transport } from "./transport.ts";
 
@@ -23,6 +24,8 @@ export interface World extends NameSource {
   nameServers(conf: ResolvConf): NameSource;
   /** Who is at the other end of a Unix socket (SO_PEERCRED), null where the system cannot tell. */
   peerCredentials(fd: number): PeerCredentials | null;
+  /** Absent, or null, where descriptors cannot be given to other processes. */
+  descriptors?(): DescriptorPassing | null;
   /** Socket options of PgBouncer's `tcp_*` settings; unsupported ones are returned by name, not thrown. */
   setSocketOptions(fd: number, options: SocketOptions): readonly string[];
 }

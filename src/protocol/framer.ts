@@ -69,6 +69,19 @@ export class Framer {
     return this.end === this.at && this.#streaming === 0;
   }
 
+  /**
+   * How many bytes more it takes to get on with what has begun: to the end of a message, or of a header. 0 at a boundary, and
+   * when a whole message waits.
+   */
+  get missing(): number {
+    const there = this.end - this.at;
+    if (this.#streaming > 0) return Math.max(0, this.#streaming - there);
+    if (there === 0) return 0;
+    if (there < HEADER_BYTES) return HEADER_BYTES - there;
+    const length = new DataView(this.buf.buffer, this.buf.byteOffset + this.at, HEADER_BYTES).getUint32(1);
+    return Math.max(0, length + 1 - there);
+  }
+
   /** Adds received bytes. Their memory belongs to the framer, and to those whom it is offered to, from now on. */
   push(chunk: Uint8Array): void {
     const kept = this.end - this.at;

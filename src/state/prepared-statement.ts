@@ -11,6 +11,7 @@ import { parseWithTail } from "../protocol/statement-messages.ts";
 export class PreparedStatement {
   /** Its name on servers. */
   readonly serverName: string;
+  readonly serial: number;
   /** The same, as it stands in messages. */
   readonly serverNameBytes: Uint8Array;
   /** Query text, NUL, and the parameter types as Parse carries them: everything behind the name. */
@@ -22,6 +23,7 @@ export class PreparedStatement {
 
   constructor(serial: number, key: string, body: Uint8Array) {
     this.serverName = `PGBOUNCER_${serial}`;
+    this.serial = serial;
     this.key = key;
     this.serverNameBytes = Uint8Array.from(this.serverName, (letter) => letter.charCodeAt(0));
     this.parse = parseWithTail(this.serverNameBytes, body);
@@ -48,6 +50,29 @@ export class StatementStore {
     }
     statement.users += 1;
     return statement;
+  }
+
+  /**
+   * The statement that another process has called `PGBOUNCER_<serial>` on servers that are ours now, counted as used once
+   * more. `key`: as in `PreparedStatement`.
+   */
+  restore(serial: number, key: string): PreparedStatement {
+    this.startBehind(serial);
+    let statement = this.#byKey.get(key);
+    if (statement === undefined || statement.serverName !== `PGBOUNCER_${serial}`) {
+      const body = Uint8Array.from(key, (letter) => letter.charCodeAt(0));
+      const other = statement;
+      statement = new PreparedStatement(serial, key, body);
+      // A text may go by two names for a time; new uses are of the first.
+      if (other === undefined) this.#byKey.set(key, statement);
+    }
+    statement.users += 1;
+    return statement;
+  }
+
+  /** Names up to this one may be taken on servers that come from elsewhere. */
+  startBehind(serial: number): void {
+    if (serial > this.#serial) this.#serial = serial;
   }
 
   /** One use more; also of one that was forgotten, when the end of its last use is undone. */
@@ -89,6 +114,11 @@ export class ClientStatements {
 
   get(name: string): PreparedStatement | undefined {
     return this.#byName.get(name);
+  }
+
+  /** All names, with what they stand for. */
+  entries(): IterableIterator<[string, PreparedStatement]> {
+    return this.#byName.entries();
   }
 
   /** Takes over the caller's use of `statement`. */
@@ -147,6 +177,11 @@ export class ServerStatements {
 
   get size(): number {
     return this.#lastUse.size;
+  }
+
+  /** All that it has, or has been sent. */
+  all(): IterableIterator<PreparedStatement> {
+    return this.#lastUse.keys();
   }
 
   has(statement: PreparedStatement): boolean {
