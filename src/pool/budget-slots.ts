@@ -76,6 +76,11 @@ export class BudgetSlots implements SlotSource, BudgetMember {
     return new Slot(SlotUse.cancel, asker);
   }
 
+  takeAdopted(asker: SlotAsker): Slot {
+    for (const budget of this.#budgets) budget.take();
+    return new Slot(SlotUse.server, asker);
+  }
+
   leaving(slot: Slot): void {
     slot.markLeaving();
     for (const budget of this.#budgets) budget.markLeaving();

@@ -137,6 +137,17 @@ export class Pool<S extends PoolServer<S>, W> {
   }
 
   /**
+   * A server that another process has opened and logged in is this pool's from now on: idle, or active if somebody holds it. It
+   * counts like any other, but no limit keeps it out. `server.openedAt`, monotonic ms, is the host's here.
+   */
+  adopt(server: S, isHeld: boolean, now: number): void {
+    this.#now = now;
+    this.#supply.adopt(server, now);
+    this.servers.move(server.place, ServerState.idle, now);
+    if (isHeld) this.servers.move(server.place, ServerState.active, now);
+  }
+
+  /**
    * An attempt to connect or to log in has failed, `server` null if it had not been announced. Gives the slot back: the host closes what is
    * left of the connection by itself, and a later `closed` has no effect. Nothing is tried again before `loginRetryMs` has passed.
    */

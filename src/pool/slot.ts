@@ -102,6 +102,8 @@ export interface SlotSource {
   cancelRequest(asker: SlotAsker): void;
   /** A slot for a cancel request: counted, never refused (a full database is where a cancel is needed most). */
   takeCancelSlot(asker: SlotAsker): Slot;
+  /** A slot for a server that is connected already, by another process: counted, never refused. */
+  takeAdopted(asker: SlotAsker): Slot;
   /** The slot's server was told to close. */
   leaving(slot: Slot): void;
   /** Uncounts the slot and offers the room to those who wait for it, `asker` among them if it asked. */

@@ -109,6 +109,14 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     this.#warming = false;
   }
 
+  /** Another process has opened it and has given it to this one: new for a moment. */
+  adopt(server: S, now: number): void {
+    invariant(server.slot === null && !this.#leaving.has(server), "a server is adopted once");
+    server.slot = this.#slots.takeAdopted(this);
+    server.usedAt = now;
+    this.#pool.servers.enter(server.place, ServerState.new, now);
+  }
+
   /** An attempt has failed; `server` is still new, or null if it was not announced. */
   failed(server: S | null, slot: Slot, now: number): void {
     if (server === null) {
