@@ -6,15 +6,26 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { TlsSettings } from "./transport.ts";
 
+/** All that TLS 1.3 has. The library would only complain of a list in which none is known. */
+const TLS13_SUITES: ReadonlySet<string> = new Set([
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_128_CCM_SHA256",
+  "TLS_AES_128_CCM_8_SHA256",
+]);
+
 /** Null, or what is wrong with `settings`, in words for the log; no content of a key is in them. */
 export function findTlsProblem(settings: TlsSettings): string | null {
-  const { ca, cert, key, ciphers } = settings;
+  const { ca, cert, key, ciphers, tls13Ciphers } = settings;
   try {
     if (ca !== undefined) readCertificate("CA", ca);
     const certificate = cert === undefined ? null : readCertificate("certificate", cert);
     if (key !== undefined && certificate !== null && !certificate.checkPrivateKey(createKey(key))) {
       return "the key does not belong to the certificate";
     }
+    const unknown = tls13Ciphers?.split(":").find((name) => !TLS13_SUITES.has(name));
+    if (unknown !== undefined) return `failed to set the TLSv1.3 cipher suites: no cipher match for "${unknown}"`;
     if (ciphers !== undefined && process.versions["bun"] === undefined) createSecureContext({ ciphers });
     return null;
   } catch (error) {

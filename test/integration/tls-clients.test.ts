@@ -225,6 +225,28 @@ describe("versions and ciphers", () => {
   });
 });
 
+describe("client_tls13_ciphers", () => {
+  const chosen = "TLS_CHACHA20_POLY1305_SHA256";
+
+  test("suites that do not exist are refused, and those of before stay", async () => {
+    await use("require", { client_tls_protocols: "tlsv1.3" });
+    if (bouncer.runtime === "node") {
+      await bouncer.admin(`SET client_tls13_ciphers = '${chosen}'`);
+      expect(await bouncer.logDuring(() => works(secure()))).toContain(`tls=TLSv1.3/${chosen}`);
+    }
+    const log = await bouncer.logDuring(() => bouncer.admin(`SET client_tls13_ciphers = '${chosen}:unknown'`));
+    expect(log).toMatch(
+      bouncer.runtime === "node"
+        ? /TLS setup failed: failed to set the TLSv1\.3 cipher suites: no cipher match for "unknown"/
+        : /TLS setup failed: client_tls13_ciphers cannot be set on this runtime/,
+    );
+    const after = await bouncer.logDuring(() => works(secure()));
+    expect(after).toContain(bouncer.runtime === "node" ? `tls=TLSv1.3/${chosen}` : "tls=TLSv1.3/");
+    // A setting without a default outlives reloads, which would all be refused.
+    await bouncer.admin("SET client_tls13_ciphers = ''");
+  });
+});
+
 describe("direct TLS", () => {
   const hello = startupMessage({ user: "postgres", database: "shop" });
   beforeAll(() => use("require"));
