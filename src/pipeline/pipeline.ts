@@ -18,13 +18,18 @@
  * given back.
  *
  * Invariants: an answer is given to the owner of the step it answers; a step leaves exactly once; answers that are put
- * in keep their place in the order. A server whose answers do not fit the steps is reported broken, never guessed at.
+ * in keep their place in the order. A server whose answers do not fit the steps is reported broken, never guessed at; but one
+ * whose steps nobody has told us (another pooler has sent them) is believed up to its next ReadyForQuery.
+ *
+ * One file, long as it is: order and ownership are one thing, and every method needs all of it.
  *
  * Counterpart: PgBouncer's outstanding requests (`server.c`, `objects.c`). Protocol chapter: "Message Flow".
  */
 import type { Framer } from "../protocol/framer.ts";
 import { Backend } from "../protocol/message-type.ts";
 import { Effect, effectOf } from "./answer-table.ts";
+import { NOBODY } from "./pipeline-form.ts";
+import type { PipelineForm } from "./pipeline-form.ts";
 import { KIND_MASK, PUT_IN, Step, SWALLOW, isTerminator } from "./step.ts";
 
 /** Who gets the answers of an entry: a client, or a task of our own. */
@@ -108,6 +113,8 @@ export class Pipeline {
   #ownReadyFirst = false;
   /** Who gets the rest of an answer that is streamed; null also when there is none. */
   #restOwner: EntryOwner | null = null;
+  /** Another pooler has sent we do not know what to the server. */
+  #unknown = false;
   #closed = false;
   /** Who gets messages that nobody asked for while nothing is outstanding: the client that holds the server. */
   linked: EntryOwner | null = null;
@@ -123,7 +130,12 @@ export class Pipeline {
 
   /** Between units: everything sent has been answered, up to a ReadyForQuery. */
   get isEmpty(): boolean {
-    return this.#count === 0 && !this.#open && !this.#skipping && !this.#copyIn;
+    return this.#count === 0 && !this.#open && !this.#skipping && !this.#copyIn && !this.#unknown;
+  }
+
+  /** It is not known what the server has been asked, if anything. */
+  get isUnknown(): boolean {
+    return this.#unknown;
   }
 
   /**
@@ -166,6 +178,47 @@ export class Pipeline {
 
   get full(): boolean {
     return this.#count >= STEPS_MAX;
+  }
+
+  /** Written down, between two messages. Null when something in it is neither `linked`'s nor nobody's. */
+  written(): PipelineForm | null {
+    const steps: number[] = [];
+    for (let i = 0; i < this.#count; i++) {
+      const at = (this.#head + i) & this.#mask;
+      const owner = this.#owners[at] as EntryOwner | null;
+      if (owner !== null && owner !== this.linked) return null;
+      steps.push((this.#steps[at] as number) | (owner === null ? NOBODY : 0));
+    }
+    if (this.#restOwner !== null || this.#unknown) return null;
+    return {
+      steps,
+      open: this.#open,
+      skipping: this.#skipping,
+      copyIn: this.#copyIn,
+      copyEndSent: this.#copyEndSent,
+      syncsInCopy: this.#syncsInCopy,
+      lateReadies: this.#lateReadies,
+      ownReadyFirst: this.#ownReadyFirst,
+      undecided: this.#refsCount > 0,
+    };
+  }
+
+  /** What was written down goes on for `owner`, in a pipeline in which nothing has happened. Null: it is not known. */
+  restore(form: PipelineForm | null, owner: EntryOwner): void {
+    this.linked = owner;
+    if (form === null) {
+      this.#unknown = true;
+      return;
+    }
+    for (const step of form.steps) this.push(step & ~NOBODY, (step & NOBODY) === 0 ? owner : null, null);
+    this.#open = form.open;
+    this.#skipping = form.skipping;
+    this.#copyIn = form.copyIn;
+    this.#copyEndSent = form.copyEndSent;
+    this.#syncsInCopy = form.syncsInCopy;
+    this.#lateReadies = form.lateReadies;
+    this.#lateOwner = form.lateReadies > 0 ? owner : null;
+    this.#ownReadyFirst = form.ownReadyFirst;
   }
 
   /** Nothing is read or told any more. */
@@ -273,12 +326,14 @@ export class Pipeline {
           if (late) effect = Effect.ready;
           if (size !== READY_BYTES || this.#copyIn) effect = Effect.forbidden;
         }
+        const foreign = effect === Effect.forbidden && this.#unknown;
+        if (foreign) effect = type === Backend.ReadyForQuery && size === READY_BYTES ? Effect.ready : Effect.passes;
         if (effect === Effect.forbidden) {
           if (runOwner !== null) runOwner.answer(memory, runStart, runEnd);
           this.#host.broken(`message '${String.fromCharCode(type)}' does not answer what was asked`);
           return;
         }
-        const owner = late ? this.#lateOwner : this.#ownerOf(type);
+        const owner = late ? this.#lateOwner : foreign ? this.linked : this.#ownerOf(type);
         if (end - at < size) this.#restOwner = owner;
         // What is told to the host may close the server: what came before goes first.
         if (owner !== runOwner || runEnd !== at || effect >= Effect.error) {
@@ -293,7 +348,8 @@ export class Pipeline {
           const withheld = status !== IDLE && this.#host.withholdsReady(owner);
           if (runOwner !== null) runOwner.answer(memory, runStart, withheld ? at : end);
           runOwner = null;
-          this.#becomeReady(late, status);
+          if (foreign) this.#becomeKnown(status);
+          else this.#becomeReady(late, status);
         } else {
           this.#apply(effect, kind, type, memory, at, end);
         }
@@ -317,6 +373,12 @@ export class Pipeline {
     return this.#owners[this.#head] as EntryOwner | null;
   }
 
+  /** ReadyForQuery of something that another pooler has sent. */
+  #becomeKnown(status: number): void {
+    this.#unknown = false;
+    this.#host.ready(this.linked, status);
+  }
+
   /** A ReadyForQuery has been forwarded. `late`: it is for a Sync that a failed COPY had not read. */
   #becomeReady(late: boolean, status: number): void {
     let asker = this.#lateOwner;
@@ -332,7 +394,9 @@ export class Pipeline {
       this.#pop();
       this.#settleHead();
     }
-    if (this.#lateReadies > 0) this.#host.stray(Backend.ReadyForQuery, NO_BYTES, 0, 0);
+    // The one that has come may have been for what another pooler has sent.
+    if (this.#lateReadies > 0 || this.#unknown) this.#host.stray(Backend.ReadyForQuery, NO_BYTES, 0, 0);
+    this.#unknown = false;
     if (!this.#closed) this.#host.ready(asker, status);
   }
 
