@@ -96,20 +96,27 @@ export class PamVerifier implements PasswordVerifier {
   #add(): void {
     const seat: Seat = { process: NO_PROCESS, isReady: false, question: null, timer: NO_TIMER };
     this.#seats.add(seat);
+    seat.timer = this.#clock.after(this.#answerTimeoutMs, () => this.#giveUp(seat));
+    // What a process says after it was given up or retired is nobody's.
+    const whileSeated =
+      <T extends unknown[]>(heed: (...values: T) => void) =>
+      (...values: T): void => {
+        if (this.#seats.has(seat)) heed(...values);
+      };
     seat.process = this.#start({
-      onReady: () => {
+      onReady: whileSeated(() => {
         seat.isReady = true;
         this.#hopeless = null;
         this.#ask(seat);
-      },
-      onAnswer: ({ ok, log, delayMs }) => {
+      }),
+      onAnswer: whileSeated(({ ok, log, delayMs }) => {
         const { question } = seat;
         seat.question = null;
         if (delayMs === 0) question?.answer({ ok, log });
         else this.#clock.after(Math.min(delayMs, FAIL_DELAY_MAX_MS), () => question?.answer({ ok, log }));
         this.#ask(seat);
-      },
-      onEnd: (reason, isHopeless) => this.#ended(seat, reason, isHopeless),
+      }),
+      onEnd: whileSeated((reason, isHopeless) => this.#ended(seat, reason, isHopeless)),
     });
   }
 
@@ -134,27 +141,18 @@ export class PamVerifier implements PasswordVerifier {
   }
 
   #giveUp(seat: Seat): void {
-    const { question } = seat;
-    seat.question = null;
-    this.#seats.delete(seat);
     seat.process.kill();
-    question?.answer({ ok: false, log: `PAM did not answer within ${this.#answerTimeoutMs / 1000} s` });
-    this.#serve();
+    this.#ended(seat, `PAM did not answer within ${this.#answerTimeoutMs / 1000} s`, false);
   }
 
   #ended(seat: Seat, reason: string, isHopeless: boolean): void {
     seat.timer.cancel();
     this.#seats.delete(seat);
-    const { question } = seat;
-    seat.question = null;
-    question?.answer({ ok: false, log: reason });
+    seat.question?.answer({ ok: false, log: reason });
     if (isHopeless) this.#hopeless = { reason, untilMs: this.#clock.now() + HOPELESS_MS };
-    // One that died before it was asked anything would be replaced without end.
-    if (isHopeless || !seat.isReady) {
-      if (this.#seats.size === 0) this.#failWaiting(reason);
-      return;
-    }
-    this.#serve();
+    // One that ended before it was asked anything would be replaced without end.
+    if (seat.isReady && !isHopeless) this.#serve();
+    else if (this.#seats.size === 0) this.#failWaiting(reason);
   }
 
   #failWaiting(reason: string): void {
