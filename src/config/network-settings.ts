@@ -94,7 +94,7 @@ export const NETWORK_SETTINGS = [
     name: "sbuf_loopcnt",
     type: "count",
     default: "5",
-    doc: "Buffers handled for one connection before the next has its turn. 0 = no limit.",
+    doc: "Accepted, without effect: each connection has one read a turn, so that no connection can keep the others waiting.",
   },
   {
     name: "max_packet_size",

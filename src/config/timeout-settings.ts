@@ -106,7 +106,7 @@ export const TIMEOUT_SETTINGS = [
     type: "seconds",
     default: "0",
     sortAs: "pool_mode.",
-    doc: "A pool is removed after this long without clients and servers. 0 = never.",
+    doc: "A pool is removed after this long without clients and servers, unless a forced user and min_pool_size keep it filled. 0 = never.",
   },
   {
     name: "suspend_timeout",

@@ -6,6 +6,7 @@
 import {
   clientIdleTimeoutMs,
   idleTransactionTimeoutMs,
+  minPoolSize,
   queryTimeoutMs,
   queryWaitTimeoutMs,
   transactionTimeoutMs,
@@ -50,6 +51,7 @@ export class Janitor {
       }
     }
     this.#checkLogins(now);
+    this.#dropIdlePools(now);
     this.#dropIdleAutoDatabases(now);
   }
 
@@ -128,6 +130,26 @@ export class Janitor {
         client.fail(
           poolerError(startup.isGreeting ? PoolerErrors.clientLoginTimeoutServerDown : PoolerErrors.clientLoginTimeout),
         );
+      }
+    }
+  }
+
+  /** Pools that the maintenance would only fill again are spared: those of a forced user with a minimum. */
+  #dropIdlePools(now: number): void {
+    const { log, settings } = this.#engine;
+    if (settings.poolIdleTimeoutMs === 0) return;
+    for (const pool of this.#residents.pools()) {
+      const { database, user } = pool;
+      if (database.entry.user !== null && minPoolSize(settings, database.entry) > 0) continue;
+      const idleMs = now - pool.usedAt;
+      if (!pool.isEmpty) {
+        pool.usedAt = now;
+      } else if (idleMs > settings.poolIdleTimeoutMs) {
+        const age = Math.floor(idleMs / 1000);
+        log.log(
+          `cleaning up idle pool for user ${user.name} on db ${database.name} because: pool idle timeout (age= ${age}s)`,
+        );
+        this.#residents.retirePool(pool);
       }
     }
   }

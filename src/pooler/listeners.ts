@@ -152,14 +152,16 @@ export class Listeners {
 
   async #listen(at: Address, isUnixSocket: boolean): Promise<Listener> {
     const { settings, world } = this.#engine;
+    let listening: Listener | null = null;
     const listener = await world.transport.listen(
       at,
       {
         backlog: settings.listenBacklog,
         ...("host" in at ? { reusePort: settings.soReuseport, ipv6Only: at.host.includes(":") } : {}),
       },
-      (connection) => this.#accept(connection, isUnixSocket),
+      (connection) => this.#accept(connection, isUnixSocket, listening),
     );
+    listening = listener;
     if (!isUnixSocket) this.#setOptions(listener);
     return listener;
   }
@@ -170,9 +172,13 @@ export class Listeners {
     else listener.close();
   }
 
-  #accept(connection: Connection, isUnixSocket: boolean): ConnectionEvents {
+  #accept(connection: Connection, isUnixSocket: boolean, from: Listener | null): ConnectionEvents {
     const { log, settings } = this.#engine;
-    log.noise(`new fd from accept=${connection.fd}`);
+    if (log.verbose > 2) {
+      const { address, port } = connection.remote;
+      log.noise(`safe_accept(${from?.fd}) = ${connection.fd} (${isUnixSocket ? "unix" : `${address}:${port}`})`);
+    }
+    if (log.shows(LogLevel.noise)) log.noise(`new fd from accept=${connection.fd}`);
     const client = new Client(this.#engine, connection, isUnixSocket, settings.listenPort);
     this.#residents.clients.add(client);
     if (log.shows(LogLevel.debug)) log.debug(`${client} P: got connection: ${addressPair(connection, isUnixSocket)}`);

@@ -112,10 +112,19 @@ export class Residents implements Directory {
     this.sweepRetired();
   }
 
+  /** One pool goes; with the last one of its database what was counted for it. */
+  retirePool(pool: ServerPool): void {
+    const { database, user } = pool;
+    this.#retiredPools.add(pool);
+    database.pools.delete(user.name);
+    if (database.pools.size === 0) for (const name of TRAFFIC_COUNTERS) database.counters[name] = 0;
+    this.sweepRetired();
+  }
+
   /** Takes the pools of removed databases, and removed pools, apart once they are empty. */
   sweepRetired(): void {
     for (const pool of this.#retiredPools) {
-      if (pool.core.connections > 0 || pool.clients.total > 0 || pool.core.waiters.length > 0) continue;
+      if (!pool.isEmpty) continue;
       pool.core.dismantle();
       this.#retiredPools.delete(pool);
     }

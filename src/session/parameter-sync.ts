@@ -41,7 +41,7 @@ function takeCanonical(engine: Engine, client: ServerHolder, server: Server, ind
     const value = server.parameters[index];
     const before = client.parameters[index];
     if (value === null || value === undefined || value === before) continue;
-    log.noise(
+    log.debug(
       `${String(client)} varcache_set_canonical: setting ${tracked.names[index]} to its canonical version ${before} -> ${value}`,
     );
     client.parameters = tracked.with(client.parameters, index, value);

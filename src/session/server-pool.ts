@@ -98,6 +98,11 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     this.mode = poolMode(settings, entry, userEntry);
   }
 
+  /** Nobody is here, and nobody is on the way. */
+  get isEmpty(): boolean {
+    return this.core.connections === 0 && this.clients.total === 0 && this.core.waiters.length === 0;
+  }
+
   /** Prepared statements and settings follow the client. */
   get shares(): boolean {
     return this.mode !== PoolMode.session;

@@ -49,10 +49,23 @@ test("etc/pgcarpool.service starts what the package installs, with the sample's 
   const [, program = "", file] = /^ExecStart=\S+\/(\S+) (\S+)$/m.exec(unit) ?? [];
   expect(Object.keys(bin)).toContain(program);
   expect(file).toBe("/etc/pgcarpool/pgcarpool.ini");
-  expect(unit).toContain("\nExecReload=/bin/kill -HUP $MAINPID\n");
+  // Which reloads by SIGHUP itself, and waits for what the pooler says: test/integration/service-manager.test.ts.
+  expect(unit).toContain("\nType=notify-reload\n");
   // The folders that systemd makes are those of the sample.
   const [, runtime = ""] = /^RuntimeDirectory=(\w+)$/m.exec(unit) ?? [];
   expect(read("etc/pgcarpool.ini")).toContain(`\nunix_socket_dir = /run/${runtime}\n`);
+});
+
+test("etc/pgcarpool.socket listens where the sample configuration does, for the sample's service", () => {
+  const unit = read("etc/pgcarpool.socket");
+  const ini = read("etc/pgcarpool.ini");
+  const setting = (name: string): string => new RegExp(`^${name} = (.*)$`, "m").exec(ini)?.[1] ?? "";
+  expect([...unit.matchAll(/^ListenStream=(.*)$/gm)].map(([, where]) => where)).toEqual([
+    `${setting("listen_addr")}:${setting("listen_port")}`,
+    `${setting("unix_socket_dir")}/.s.PGSQL.${setting("listen_port")}`,
+  ]);
+  const [, service = ""] = /^Service=(.*)$/m.exec(unit) ?? [];
+  expect(() => read(`etc/${service}`)).not.toThrow();
 });
 
 test("etc/Dockerfile runs scripts that exist, and starts what the package installs", () => {
