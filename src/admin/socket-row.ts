@@ -10,6 +10,7 @@ import type { Framer } from "../protocol/framer.ts";
 import type { Column } from "../protocol/row-messages.ts";
 import type { Client } from "../session/client.ts";
 import type { Server } from "../session/server.ts";
+import { Replication } from "../session/replication.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { ConsoleCall } from "./console-call.ts";
 import type { CellValue } from "./result-table.ts";
@@ -52,12 +53,19 @@ export const BUFFER_COLUMNS: readonly Column[] = [
 
 const UNIX = "unix";
 
+const REPLICATION_SHOWN: Readonly<Record<Replication, string>> = {
+  [Replication.no]: "none",
+  [Replication.logical]: "logical",
+  [Replication.physical]: "physical",
+};
+
 /** `state`: as SHOW names the list that it is in. */
 export function clientRow(call: ConsoleCall, client: Client, state: string): CellValue[] {
   const { engine } = call.pooler;
   const { turn, settings, world } = engine;
   const { connection } = client;
   const isUnix = connection.remote.address === "";
+  const server = client.server ?? client.dedication?.server ?? null;
   const { queryStart } = client.clock;
   const waitUs = queryStart === 0 ? 0 : Math.max(0, Math.round((turn.now - queryStart) * 1000));
   const pool = client.startup?.cancelPool ?? client.pool;
@@ -66,7 +74,7 @@ export function clientRow(call: ConsoleCall, client: Client, state: string): Cel
     "C",
     client.userName ?? "(nouser)",
     database ?? "(nodb)",
-    "none",
+    REPLICATION_SHOWN[client.replication],
     state,
     isUnix ? UNIX : connection.remote.address,
     isUnix ? settings.listenPort : connection.remote.port,
@@ -78,7 +86,7 @@ export function clientRow(call: ConsoleCall, client: Client, state: string): Cel
     waitUs % 1_000_000,
     0,
     pointer(client),
-    client.server === null ? "" : pointer(client.server),
+    server === null ? "" : pointer(server),
     isUnix ? (world.peerCredentials(connection.fd)?.pid ?? 0) : 0,
     client.tls,
     applicationName(call, client.parameters),
@@ -89,13 +97,14 @@ export function clientRow(call: ConsoleCall, client: Client, state: string): Cel
 
 export function serverRow(call: ConsoleCall, server: Server, state: string): CellValue[] {
   const { connection, address, pool } = server;
+  const holder = server.holder ?? server.dedication?.client ?? null;
   const isUnix = address.kind === "unix";
   const port = isUnix ? pool.database.entry.port : address.port;
   return [
     "S",
     pool.user.name,
     pool.database.name,
-    "none",
+    REPLICATION_SHOWN[server.dedication?.client.replication ?? Replication.no],
     state,
     server.remoteAddress,
     port,
@@ -107,7 +116,7 @@ export function serverRow(call: ConsoleCall, server: Server, state: string): Cel
     0,
     server.closeNeeded ? 1 : 0,
     pointer(server),
-    server.holder === null ? "" : pointer(server.holder),
+    holder === null ? "" : pointer(holder),
     server.keyProcessId,
     server.tls,
     applicationName(call, server.parameters),

@@ -34,6 +34,16 @@ export function sweep<S extends PoolServer<S>>(
   shrink(servers, policy, retire);
 }
 
+/**
+ * Servers that are one client's own and must not be used any more: their clients may stay for weeks, so these are not waited for.
+ */
+export function closeObsolete<S extends PoolServer<S>>(dedicated: ReadonlySet<S>, retire: Retire<S>): void {
+  for (const server of dedicated) {
+    if (server.closeNeeded && server.place.state === ServerState.active)
+      retire(server, "database configuration changed");
+  }
+}
+
 /** Whether a pool of `count` servers, those logging in included, is below its minimum, with somebody to keep servers for. Opening obeys all limits and evicts nobody. */
 export function wantsFilling(count: number, policy: PoolPolicy, host: { hasClients(): boolean }): boolean {
   if (count >= policy.sizeMin || (policy.sizeMax > 0 && count >= policy.sizeMax)) return false;

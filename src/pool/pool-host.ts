@@ -15,6 +15,11 @@ import type { ServerState } from "./server-state.ts";
 import type { Slot } from "./slot.ts";
 
 export interface PoolServer<S> {
+  /**
+   * It is one client's own, opened for it: given to nobody else, never idle, and closed behind that client. Set by the host with the
+   * server, as `open` has said.
+   */
+  readonly dedicated: boolean;
   /** Its seat in the pool's lists, made by the host with the server: `new Place(server)`. */
   readonly place: Place<ServerState, S>;
   /** Its permission to be connected. Set by the pool from `opening` until it has closed; null otherwise. */
@@ -32,9 +37,10 @@ export interface PoolServer<S> {
 export interface PoolHost<S, W> {
   /**
    * Start a connection. The host makes the server and calls `opening(server, slot, now)` at once or later (after a name was resolved), or
-   * `openFailed(null, slot, now)` if it does not come to that.
+   * `openFailed(null, slot, now)` if it does not come to that. `waiter`: the client whose own the server will be (`Pool.dedicate`); it has
+   * left the queue, and if the attempt fails it is the host who asks again for it. Null: the server is for anybody.
    */
-  open(slot: Slot): void;
+  open(slot: Slot, waiter: W | null): void;
   /** `waiter` has left the queue and has `server`, which is active. */
   serve(waiter: W, server: S): void;
   /** Run the check query; `server` is in test. Ends with `checked`, or with `closed`. */

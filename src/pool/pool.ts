@@ -15,7 +15,7 @@
 import type { Budget } from "./budget.ts";
 import { BudgetSlots } from "./budget-slots.ts";
 import { InvariantError, invariant } from "./invariant.ts";
-import { sweep, wantsFilling } from "./janitor.ts";
+import { closeObsolete, sweep, wantsFilling } from "./janitor.ts";
 import { Lifetime } from "./lifetime.ts";
 import type { PoolHost, PoolServer } from "./pool-host.ts";
 import type { PoolPolicy } from "./pool-policy.ts";
@@ -37,6 +37,8 @@ export class Pool<S extends PoolServer<S>, W> {
   readonly servers = new StateLists<ServerState, S>(serverStateTable);
   /** The clients that wait. To be read; changed by the pool's methods alone. */
   readonly waiters = new WaitQueue<W>();
+  /** Those who want a server of their own; likewise. */
+  readonly dedicated = new WaitQueue<W>();
 
   readonly #host: PoolHost<S, W>;
   readonly #supply: Supply<S, W>;
@@ -63,12 +65,13 @@ export class Pool<S extends PoolServer<S>, W> {
     this.policy = policy;
     this.budgets = budgets;
     this.#host = host;
-    const { servers, waiters } = this;
+    const { servers, waiters, dedicated } = this;
     this.#supply = new Supply(
       {
         policy,
         servers,
         waiters,
+        dedicated,
         host,
         isPaused: () => this.#paused,
         latest: () => this.#now,
@@ -105,9 +108,21 @@ export class Pool<S extends PoolServer<S>, W> {
     return this.#take(server, now);
   }
 
+  /**
+   * A client wants a server of its own: opened for it alone, active from its login on, and closed behind it. It is queued, and ends by
+   * `host.open` or by `leave`; a full pool closes a free server for it ("evicted"), in its turn. `since`: when it began to wait, earlier
+   * than `now` if an attempt for it has failed.
+   */
+  dedicate(waiting: Waiting<W>, since: number, now: number): void {
+    if (since < now) this.dedicated.pushFront(waiting, since);
+    else this.dedicated.push(waiting, now);
+    this.#settle(now, false);
+  }
+
   /** A client gives up waiting: timed out, cancelled, gone. No effect when it does not wait (it has been served). */
   leave(waiting: Waiting<W>): void {
-    if (this.waiters.remove(waiting) && this.waiters.length === 0) this.#supply.withdraw();
+    if (!this.waiters.remove(waiting) && !this.dedicated.remove(waiting)) return;
+    if (this.waiters.length + this.dedicated.length === 0) this.#supply.withdraw();
   }
 
   /**
@@ -127,12 +142,13 @@ export class Pool<S extends PoolServer<S>, W> {
     this.#supply.announce(server, slot, now);
   }
 
-  /** Logged in, and ready for a client. */
+  /** Logged in, and ready for a client: active if it is one client's own. */
   opened(server: S, now: number): void {
     if (server.place.state !== ServerState.new) refuse(server, "open");
-    this.#supply.succeeded();
+    this.#supply.succeeded(server);
     server.usedAt = now;
-    this.#placeFree(server, now);
+    if (server.dedicated) this.servers.move(server.place, ServerState.active, now);
+    else this.#placeFree(server, now);
     this.#settle(now, false);
   }
 
@@ -172,6 +188,7 @@ export class Pool<S extends PoolServer<S>, W> {
   /** Its client is done with it, but a cancel request that was sent may still hit it: active → being_canceled, until `released` or `testing`. */
   cancelling(server: S, now: number): void {
     this.#now = now;
+    if (!isClients(server)) refuse(server, "be kept from others");
     this.servers.move(server.place, ServerState.beingCanceled, now);
   }
 
@@ -270,7 +287,9 @@ export class Pool<S extends PoolServer<S>, W> {
   tick(now: number): void {
     this.#settle(now, false);
     if (this.#paused) this.#closeFree();
-    sweep(this.servers, this.policy, this.#lifetime, now, (server, reason) => this.#supply.retire(server, reason));
+    const retire = (server: S, reason: string): void => this.#supply.retire(server, reason);
+    sweep(this.servers, this.policy, this.#lifetime, now, retire);
+    closeObsolete(this.#supply.dedicated, retire);
     this.#settle(now, true);
     const count = this.servers.total + this.#supply.outside.opening;
     if (!this.#paused && wantsFilling(count, this.policy, this.#host)) this.#supply.fill(now);
@@ -278,7 +297,7 @@ export class Pool<S extends PoolServer<S>, W> {
 
   /** The pool is taken out of its budgets. Throws `InvariantError` while it has connections or clients that wait. */
   dismantle(): void {
-    invariant(this.waiters.length === 0, "a pool for which clients wait cannot be taken away");
+    invariant(this.waiters.length + this.dedicated.length === 0, "a pool for which clients wait cannot be taken away");
     this.#supply.dismantle();
   }
 
@@ -291,7 +310,12 @@ export class Pool<S extends PoolServer<S>, W> {
 
   /** The last attempt to log in has failed and there is no server: waiting makes little sense (`server login has been failing`). */
   get loginFailing(): boolean {
-    return this.#supply.pace.failed && this.servers.total === this.servers.count(ServerState.new);
+    return this.#supply.pace.failed && this.#supply.sharedCount === 0;
+  }
+
+  /** Servers that are logged in and may be given to anybody, now or later. */
+  get sharedCount(): number {
+    return this.#supply.sharedCount;
   }
 
   /** When the last attempt to connect began, monotonic ms; -Infinity before the first. */
@@ -300,7 +324,7 @@ export class Pool<S extends PoolServer<S>, W> {
   }
 
   snapshot(): PoolSnapshot {
-    const { servers, waiters, policy } = this;
+    const { servers, waiters, dedicated, policy } = this;
     const { opening, leaving, cancels } = this.#supply.outside;
     return {
       active: servers.count(ServerState.active),
@@ -314,8 +338,8 @@ export class Pool<S extends PoolServer<S>, W> {
       connections: this.connections,
       sizeMax: policy.sizeMax,
       reserveMax: policy.reserveMax,
-      waiting: waiters.length,
-      waitingSince: waiters.oldestSince,
+      waiting: waiters.length + dedicated.length,
+      waitingSince: this.#supply.waitingSince,
       paused: this.#paused,
       loginFailing: this.loginFailing,
       slotRequested: this.#supply.asked,
@@ -381,8 +405,9 @@ export class Pool<S extends PoolServer<S>, W> {
 
   /** Gives idle servers to those who wait. Without `mayServe` it stops at the first that could be given out. */
   #serve(now: number, mayServe: boolean): void {
-    while (this.waiters.length > 0 && !this.#paused) {
-      const server = this.#nextIdle();
+    while (!this.#paused) {
+      if (this.#supply.dedicatedFirst) this.#makePlaces(now);
+      const server = this.waiters.length > 0 ? this.#nextIdle() : null;
       if (server === null) return;
       if (!isUsable(server)) {
         this.#closeUnusable(server);
@@ -405,6 +430,16 @@ export class Pool<S extends PoolServer<S>, W> {
     const renew = this.#renew;
     this.#renew = false;
     this.#supply.open(now, renew);
+    this.#makePlaces(now);
+  }
+
+  /** Closes free servers in favour of clients that can use none of them: the one that was idle for the longest time first. */
+  #makePlaces(now: number): void {
+    while (this.dedicated.length > 0 && !this.#paused && this.#supply.shortOfPlaces(now) > 0) {
+      const server = this.servers.oldest(ServerState.idle) ?? this.servers.oldest(ServerState.used);
+      if (server === null) return;
+      this.#supply.retire(server, "evicted");
+    }
   }
 
   #recheck(server: S, now: number): void {
@@ -428,9 +463,10 @@ export class Pool<S extends PoolServer<S>, W> {
   }
 }
 
-/** The server is a client's, or was just now. */
+/** The server is a client's, or was just now, and will be others'. */
 function isClients<S extends PoolServer<S>>(server: S): boolean {
   const { state } = server.place;
+  if (server.dedicated) return false;
   return state === ServerState.active || state === ServerState.beingCanceled;
 }
 

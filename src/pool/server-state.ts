@@ -14,6 +14,8 @@
  *                          │                            │                            │
  *                          └──── released(), checked() ─┴──────── released() ────────┘
  *
+ * A server that is one client's own goes from new to active, and nowhere else.
+ *
  * From every state a server leaves when it is retired or has closed. A retired server is in no state, so that nobody can be given it,
  * but it keeps its slot until it has really closed.
  */
@@ -39,7 +41,7 @@ export type ServerState = (typeof ServerState)[keyof typeof ServerState];
 export const serverStateTable: StateTable<ServerState> = {
   entry: ["new"],
   moves: {
-    new: ["idle"],
+    new: ["idle", "active"],
     idle: ["active", "used"],
     used: ["idle", "tested"],
     tested: ["idle"],

@@ -98,6 +98,8 @@ export interface SlotSource {
    * again renews it (and evicts again, if what can be evicted has changed), and a slot answers it.
    */
   request(asker: SlotAsker, request: SlotRequest, now: number): Slot | null;
+  /** The open request will be answered by servers that are closing already. */
+  readonly promised: boolean;
   /** The open request, if there is one, is withdrawn. A slot that is already under way may still be granted. */
   cancelRequest(asker: SlotAsker): void;
   /** A slot for a cancel request: counted, never refused (a full database is where a cancel is needed most). */

@@ -27,6 +27,8 @@ export interface SupplyPool<S, W> {
   readonly policy: PoolPolicy;
   readonly servers: StateLists<ServerState, S>;
   readonly waiters: WaitQueue<W>;
+  /** Those who want a server of their own. */
+  readonly dedicated: WaitQueue<W>;
   readonly host: PoolHost<S, W>;
   isPaused(): boolean;
   /** The latest time that the pool was told. */
@@ -39,7 +41,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   readonly #pool: SupplyPool<S, W>;
   readonly #slots: SlotSource;
   readonly #pace = new LoginPace();
-  readonly #opening = new Set<Slot>();
+  /** With whether the server will be one client's own. */
+  readonly #opening = new Map<Slot, boolean>();
+  /** The servers in the lists that are one client's own. */
+  readonly #dedicated = new Set<S>();
   readonly #leaving = new Set<S>();
   readonly #cancelSlots = new Set<Slot>();
   /** A request for a slot is open. */
@@ -77,7 +82,18 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     return this.#leaving.has(server);
   }
 
-  /** Clients that wait, beyond the servers that are free or will soon be. */
+  /** Servers that are one client's own, logging in or active. */
+  get dedicated(): ReadonlySet<S> {
+    return this.#dedicated;
+  }
+
+  /** Servers that are logged in and nobody's own. */
+  get sharedCount(): number {
+    const { servers } = this.#pool;
+    return servers.total - this.#dedicated.size - (servers.count(ServerState.new) - this.#dedicatedNew);
+  }
+
+  /** Clients that wait for any server, beyond those that are free or will soon be. */
   get unmet(): number {
     const { servers, waiters } = this.#pool;
     return waiters.length - servers.count(ServerState.idle) - servers.count(ServerState.tested);
@@ -85,28 +101,59 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
 
   /** How many more servers should be opened. */
   get wanted(): number {
-    const wanted = this.unmet - this.#loginsInProgress;
+    return Math.max(0, this.#sharedWanted) + this.#pool.dedicated.length;
+  }
+
+  get #sharedWanted(): number {
+    const logins = this.#sharedLogins;
+    const wanted = this.unmet - logins;
     if (wanted > 0 || !this.#warming) return wanted;
-    return this.#pool.servers.total + this.#opening.size === 0 ? 1 : 0;
+    return this.sharedCount + logins === 0 ? 1 : 0;
+  }
+
+  /**
+   * How many of its own free servers the pool should close now, for clients that want servers of their own: its size has no place for
+   * another, or its budgets have none and nobody else makes room.
+   */
+  shortOfPlaces(now: number): number {
+    const { dedicated, policy } = this.#pool;
+    const logins = this.#loginsInProgress;
+    if (dedicated.length === 0 || !this.#pace.mayStart(policy, logins, now)) return 0;
+    const leaving = this.#leaving.size;
+    const startable = Math.min(dedicated.length, policy.loginsAtOnceMax - logins);
+    const ofSize = policy.sizeMax > 0 ? startable - (policy.sizeMax - (this.connections - leaving)) : 0;
+    const ofBudgets = this.#asked && !this.#slots.promised ? 1 - leaving : 0;
+    return Math.max(0, ofSize, ofBudgets);
+  }
+
+  /** The first of those who want a server of their own has waited longer than anybody else. */
+  get dedicatedFirst(): boolean {
+    const { dedicated, waiters } = this.#pool;
+    const since = dedicated.oldestSince;
+    return since !== null && (waiters.oldestSince === null || since < waiters.oldestSince);
   }
 
   // ── servers ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   announce(server: S, slot: Slot, now: number): void {
     invariant(server.slot === null && !this.#leaving.has(server), "a server is announced once");
+    const dedicated = this.#opening.get(slot);
     invariant(
       this.#opening.delete(slot),
       "a server can be opened only with a slot that was given to open() and not used yet",
     );
+    invariant(server.dedicated === dedicated, "a server is one client's own if it was opened for that");
+    if (dedicated) this.#dedicated.add(server);
     server.slot = slot;
     server.openedAt = now;
     server.usedAt = now;
     this.#pool.servers.enter(server.place, ServerState.new, now);
   }
 
-  succeeded(): void {
+  succeeded(server: S): void {
     this.#pace.succeeded();
-    this.#warming = false;
+    // Nobody can be given a server that is one client's own.
+    if (!server.dedicated) this.#warming = false;
   }
 
   /** Another process has opened it and has given it to this one: new for a moment. */
@@ -126,7 +173,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
       );
     } else {
       invariant(server.slot === slot, "an attempt fails with its own slot");
-      this.#pool.servers.leave(server.place);
+      this.#remove(server);
       server.slot = null;
     }
     this.#noteFailure();
@@ -136,7 +183,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   retire(server: S, reason: string): void {
     const { slot } = server;
     invariant(slot !== null, "only a server of the pool can be retired by it");
-    this.#pool.servers.leave(server.place);
+    this.#remove(server);
     this.#leaving.add(server);
     this.#slots.leaving(slot);
     this.#pool.host.retire(server, reason);
@@ -147,10 +194,15 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     if (slot === null) return;
     if (!this.#leaving.delete(server)) {
       if (server.place.state === ServerState.new) this.#noteFailure();
-      this.#pool.servers.leave(server.place);
+      this.#remove(server);
     }
     server.slot = null;
     this.#returnSlot(slot, now);
+  }
+
+  #remove(server: S): void {
+    this.#dedicated.delete(server);
+    this.#pool.servers.leave(server.place);
   }
 
   // ── getting more ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,15 +251,27 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     return this.#pool.servers.count(ServerState.new) + this.#opening.size;
   }
 
+  get #sharedLogins(): number {
+    let count = this.#loginsInProgress - this.#dedicatedNew;
+    for (const dedicated of this.#opening.values()) if (dedicated) count--;
+    return count;
+  }
+
+  get #dedicatedNew(): number {
+    let count = 0;
+    for (const server of this.#dedicated) if (server.place.state === ServerState.new) count++;
+    return count;
+  }
+
   /** Whether pace and size allow one more server. `forWaiter`: the reserve counts, if somebody has waited for long enough. */
   #room(now: number, forWaiter: boolean): Room {
-    const { policy, waiters } = this.#pool;
+    const { policy } = this.#pool;
     const { connections } = this;
     const full = policy.sizeMax > 0 && connections >= policy.sizeMax;
     if (full) {
       if (!forWaiter || policy.reserveTimeoutMs === 0 || connections >= policy.sizeMax + policy.reserveMax)
         return Room.none;
-      const since = waiters.oldestSince;
+      const since = this.waitingSince;
       if (since === null || now - since < policy.reserveTimeoutMs) return Room.none;
     }
     if (!this.#pace.mayStart(policy, this.#loginsInProgress, now)) return Room.none;
@@ -226,15 +290,16 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   }
 
   #use(slot: Slot, room: Room, now: number): void {
-    const { host } = this.#pool;
+    const { dedicated, host } = this.#pool;
     if (room === Room.none || this.#pool.isPaused()) {
       this.#slots.giveBack(this, slot, now);
       return;
     }
     this.#pace.started(now);
-    this.#opening.add(slot);
+    const waiter = this.#sharedWanted > 0 && !this.dedicatedFirst ? null : dedicated.shift();
+    this.#opening.set(slot, waiter !== null);
     if (room === Room.reserve) host.log("WARNING", "taking connection from reserve_pool", null);
-    host.open(slot);
+    host.open(slot, waiter);
   }
 
   #noteFailure(): void {
@@ -255,7 +320,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   // ── as the source of slots sees it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   get waitingSince(): number | null {
-    return this.#pool.waiters.oldestSince;
+    const { dedicated, waiters } = this.#pool;
+    return this.dedicatedFirst ? dedicated.oldestSince : waiters.oldestSince;
   }
 
   get sparedSince(): number | null {

@@ -72,7 +72,8 @@ export class Janitor {
     if (queryMs > 0 || idleMs > 0 || xactMs > 0 || fastClose) {
       for (const server of servers.in(ServerState.active)) {
         const { clock } = server.holder ?? { clock: null };
-        if (clock === null) continue;
+        // A replication client's server: its query may run for weeks.
+        if (clock === null || server.dedicated) continue;
         const isIdle = server.pipeline.isEmpty;
         if (fastClose && server.closeNeeded && server.isReady) server.close("database configuration changed");
         else if (queryMs > 0 && !isIdle && now - clock.queryStart > queryMs) server.close("query timeout");

@@ -42,6 +42,7 @@ export type AuthAnswer =
 export class AuthQuery implements ServerSeeker {
   readonly waiting: Waiting<ServerSeeker> = new Waiting<ServerSeeker>(this);
   readonly clock = null;
+  readonly dedication = null;
   readonly isMidMessage = false;
   parameters: ParameterValues;
   readonly #client: Client;

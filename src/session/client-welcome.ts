@@ -7,6 +7,7 @@ import { AUTHENTICATION_OK, READY_IDLE, backendKeyData, parameterStatus } from "
 import { noticeResponse } from "../protocol/error-messages.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { Client } from "./client.ts";
+import type { Engine } from "./engine.ts";
 
 /** Different sets of settings whose bytes are kept. */
 const KEPT_MAX = 64;
@@ -50,4 +51,10 @@ export class Welcome {
     this.#kept.set(client.parameters, bytes);
     return bytes;
   }
+}
+
+/** Made of what a server reported at its login, in its order. `tracked`: its tracked parameters. */
+export function welcomeOf(engine: Engine, reported: ReadonlyMap<string, string>, tracked: ParameterValues): Welcome {
+  const untracked = [...reported].filter(([name]) => engine.parameters.indexOf(name) < 0);
+  return new Welcome(untracked, tracked);
 }

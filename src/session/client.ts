@@ -33,17 +33,18 @@ import type { ClientState } from "./client-state.ts";
 import { Welcome } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
 import { ConsoleSeat } from "./console-seat.ts";
+import type { Dedication } from "./dedication.ts";
 import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
 import { setParameters } from "./parameter-sync.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
+import { Replication } from "./replication.ts";
 import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
 import { drainOrClose } from "./server-drain.ts";
 import type { ServerSeeker } from "./server-holder.ts";
 import type { ServerPool } from "./server-pool.ts";
-import { Replication } from "./startup-parameters.ts";
 import { Relayed, isReadable, relayStatementMessage } from "./statement-relay.ts";
 import { UnitClock } from "./unit-clock.ts";
 import type { User } from "./user.ts";
@@ -78,6 +79,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
   user: User | null = null;
   /** What kind of replication it asked for. */
   replication: Replication = Replication.no;
+  /** For a replication client. */
+  dedication: Dedication | null = null;
   parameters: ParameterValues;
   #statements: ClientStatements | null = null;
   /** What its cancel requests carry. */
@@ -156,6 +159,13 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.parameters = this.engine.parameters.filled(this.parameters, welcome.tracked);
     if (this.pool !== null) this.pool.database.counters.clientLoginCount += 1;
     this.#welcome(welcome);
+  }
+
+  /** `server` was opened for it and has logged in: so is it, and holds the server for as long as it stays. */
+  linked(server: Server, welcome: Welcome): void {
+    this.server = server;
+    this.parameters = server.parameters;
+    this.greeted(welcome);
   }
 
   #welcome(welcome: Welcome): void {
@@ -257,7 +267,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
         else if (!this.#seat.take(this, framer, memory)) break;
         continue;
       }
-      const named = mayNameStatement(type, memory, at, framer.available) && this.pool!.hasStatements;
+      const named =
+        mayNameStatement(type, memory, at, framer.available) && this.dedication === null && this.pool!.hasStatements;
       if (named && !isReadable(this, framer, memory)) continue;
       let server = this.server;
       if (server === null) {
@@ -411,7 +422,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     if (server === null) return;
     const pipeline = server.pipeline;
     if (pipeline.isEmpty) this.clock.end(this.pool!.database.counters, this.engine.turn.now, status === IDLE);
-    if (status !== IDLE && this.pool!.mode === PoolMode.statement) {
+    if (status !== IDLE && server.mode === PoolMode.statement) {
       server.close("transaction blocks not allowed in statement pooling mode");
       return;
     }
@@ -425,7 +436,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
 
   /** Nothing is outstanding and no transaction is open: the server goes back if the pool mode says so. */
   #finishUnit(server: Server): void {
-    if (this.pool!.mode === PoolMode.session) return;
+    if (server.mode === PoolMode.session) return;
     this.#unlink(server);
     this.pool!.release(server);
   }

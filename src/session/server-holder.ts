@@ -9,6 +9,7 @@ import type { Waiting } from "../pool/wait-queue.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { ClientState } from "./client-state.ts";
+import type { Dedication } from "./dedication.ts";
 import type { Server } from "./server.ts";
 import type { UnitClock } from "./unit-clock.ts";
 
@@ -31,6 +32,8 @@ export interface ServerHolder extends EntryOwner {
 
 export interface ServerSeeker extends ServerHolder {
   readonly waiting: Waiting<ServerSeeker>;
+  /** It wants a server of its own; null: any that is free. */
+  readonly dedication: Dedication | null;
   /** Its pool says what it does now: waits, or holds a server. */
   entered(state: ClientState): void;
   /** It has waited, and `server` is its own now. */

@@ -19,7 +19,8 @@ import { StateLists } from "../pool/state-lists.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
 import type { CancelForward } from "./cancel-forward.ts";
 import type { Client } from "./client.ts";
-import { Welcome } from "./client-welcome.ts";
+import type { Welcome } from "./client-welcome.ts";
+import { welcomeOf } from "./client-welcome.ts";
 import { ClientState, clientStateTable } from "./client-state.ts";
 import type { Database } from "./database.ts";
 import type { Engine } from "./engine.ts";
@@ -115,9 +116,15 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   // ── Clients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * `client` has authenticated: it is greeted at once when the welcome is known, else after the next login to a server.
+   * `client` has authenticated: it is greeted at once when the welcome is known, else after the next login to a server; one for
+   * replication, after the login of its own server.
    */
   greet(client: Client): void {
+    if (client.dedication !== null) {
+      this.clients.enter(client.place, ClientState.waiting, this.engine.turn.now);
+      client.dedication.seek(this);
+      return;
+    }
     if (this.welcome !== null) {
       this.clients.enter(client.place, ClientState.idle, this.engine.turn.now);
       client.greeted(this.welcome);
@@ -156,17 +163,18 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
       seeker.entered(ClientState.waiting);
       return null;
     }
-    this.#assign(server, seeker);
+    this.assign(server, seeker);
     return server;
   }
 
   serve(seeker: ServerSeeker, server: Server): void {
     this.database.counters.waitTimeUs += Math.round((this.engine.turn.now - seeker.waiting.since) * 1000);
-    this.#assign(server, seeker);
+    this.assign(server, seeker);
     seeker.served(server);
   }
 
-  #assign(server: Server, seeker: ServerSeeker): void {
+  /** `server`, active, is held by `seeker` from now on. */
+  assign(server: Server, seeker: ServerSeeker): void {
     this.database.counters.serverAssignmentCount += 1;
     seeker.entered(ClientState.active);
     server.holder = seeker;
@@ -182,6 +190,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   clientLeft(client: Client): void {
     this.#greeting.delete(client);
     this.leaveQueue(client);
+    client.dedication?.abandon();
     this.clients.leave(client.place);
     this.usedAt = this.engine.turn.now;
   }
@@ -190,6 +199,10 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   release(server: Server): void {
     server.holder = null;
     server.pipeline.linked = null;
+    if (server.dedication !== null) {
+      server.dedication.released(server);
+      return;
+    }
     for (const cancel of server.cancels) cancel.targetReleased();
     if (server.cancels.size > 0) {
       this.core.cancelling(server, this.engine.turn.now);
@@ -245,8 +258,10 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
 
   // ── Servers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  open(slot: Slot): void {
-    const server = new Server(this.engine, this, this.#nextAddress());
+  open(slot: Slot, seeker: ServerSeeker | null): void {
+    const dedication = seeker === null ? null : seeker.dedication;
+    const server = new Server(this.engine, this, this.#nextAddress(), dedication);
+    dedication?.attempted(server);
     this.core.opening(server, slot, this.engine.turn.now);
     this.engine.directory.serverOpened(server);
     server.open();
@@ -290,10 +305,13 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
 
   /** `server` has logged in. `reported`: its ParameterStatus, in order. */
   serverOpened(server: Server, reported: ReadonlyMap<string, string>): void {
+    if (server.dedication !== null) {
+      server.dedication.opened(server, reported);
+      return;
+    }
     this.#loginError = null;
     if (this.welcome === null && !server.closeNeeded) {
-      const untracked = [...reported].filter(([name]) => this.engine.parameters.indexOf(name) < 0);
-      this.welcome = new Welcome(untracked, server.parameters);
+      this.welcome = welcomeOf(this.engine, reported, server.parameters);
       for (const client of this.#greeting) {
         this.#greeting.delete(client);
         this.clients.move(client.place, ClientState.idle, this.engine.turn.now);
@@ -314,13 +332,18 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     this.connectFailed = true;
     this.#loginError = error;
     if (error.code === "57P03") return;
-    const connected = this.core.servers.total - this.core.servers.count(ServerState.new);
-    if (connected > 0 && this.welcome !== null) return;
-    this.failWaiting(error);
+    if (this.core.sharedCount > 0 && this.welcome !== null) return;
+    this.#failShared(error);
   }
 
-  /** Everybody who waits for a server, or for the pool's first login, is told that there will be none. */
+  /** Everybody who waits for a server, or for a login to one, is told that there will be none. */
   failWaiting(error: ErrorToSend): void {
+    this.#failShared(error);
+    for (const seeker of this.core.dedicated) seeker.fail(error);
+    for (const server of this.core.servers.in(ServerState.new)) server.dedication?.client.fail(error);
+  }
+
+  #failShared(error: ErrorToSend): void {
     for (const client of this.#greeting) client.fail(error);
     for (const seeker of this.core.waiters) seeker.fail(error);
   }
@@ -331,6 +354,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     const { slot } = server;
     if (server.place.state === ServerState.new && slot !== null) this.core.openFailed(server, slot, now);
     else if (server.place.state !== null) this.core.retire(server, "closed", now);
+    server.dedication?.closing(server);
   }
 
   /** Its socket has closed. */

@@ -113,11 +113,10 @@ export class ServerStartup {
   #sendStartup(): void {
     const server = this.#server;
     const { database, user } = server.pool;
+    const { dbname, startupParameters } = database.entry;
+    const own = server.dedication?.startupParameters() ?? [];
     server.send(
-      startupMessage(
-        [["user", user.name], ["database", database.entry.dbname], ...database.entry.startupParameters],
-        PROTOCOL_VERSION,
-      ),
+      startupMessage([["user", user.name], ["database", dbname], ...startupParameters, ...own], PROTOCOL_VERSION),
     );
   }
 
@@ -185,6 +184,10 @@ export class ServerStartup {
 
   #refused(error: ErrorFields): void {
     const server = this.#server;
+    if (server.dedication !== null) {
+      server.dedication.refusedBy(server, error);
+      return;
+    }
     const severity = error.severity ?? "FATAL";
     const message = error.message ?? "server login failed";
     server.engine.log.warning(`${server} server login failed: ${severity} ${message}`);

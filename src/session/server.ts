@@ -31,6 +31,7 @@ import { DEALLOCATE_ALL, DISCARD_ALL, hasCommandTag } from "../protocol/command-
 import { ServerStatements } from "../state/prepared-statement.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
+import type { Dedication } from "./dedication.ts";
 import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
@@ -50,6 +51,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   readonly engine: Engine;
   readonly pool: ServerPool;
   readonly address: ServerAddress;
+  /** Whose own it is, for replication; null for a server that goes from client to client. */
+  readonly dedication: Dedication | null;
   readonly place: Place<ServerState, Server> = new Place<ServerState, Server>(this);
   readonly framer = new Framer();
   readonly pipeline = new Pipeline(this);
@@ -89,10 +92,11 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   /** No more is read or told; the socket may still be closing. */
   isClosed = false;
 
-  constructor(engine: Engine, pool: ServerPool, address: ServerAddress) {
+  constructor(engine: Engine, pool: ServerPool, address: ServerAddress, dedication: Dedication | null) {
     this.engine = engine;
     this.pool = pool;
     this.address = address;
+    this.dedication = dedication;
     this.id = engine.nextId();
     this.statements = new ServerStatements(engine.statements);
     this.parameters = engine.parameters.unknown;
@@ -119,6 +123,14 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   /** As configured, for TLS. */
   get hostName(): string {
     return this.address.kind === "tcp" ? this.address.host : "";
+  }
+
+  get dedicated(): boolean {
+    return this.dedication !== null;
+  }
+
+  get mode(): PoolMode {
+    return this.dedication === null ? this.pool.mode : PoolMode.session;
   }
 
   get usesTls(): boolean {
@@ -257,8 +269,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       const index = this.engine.parameters.indexOf(name);
       if (index >= 0) this.parameters = this.engine.parameters.with(this.parameters, index, value);
     }
-    const connectQuery = this.pool.database.entry.connectQuery;
-    if (connectQuery === null) {
+    const { connectQuery } = this.pool.database.entry;
+    if (connectQuery === null || this.dedication?.isPhysical === true) {
       this.pool.serverOpened(this, startup.parameters);
       return;
     }
@@ -279,6 +291,10 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /** PostgreSQL refused the login: those who wait for it are told why. */
   loginFailed(reason: string, error: ErrorToSend): void {
+    if (this.dedication !== null) {
+      this.dedication.refused(this, reason, error);
+      return;
+    }
     // The server's end is in the log before anybody hears of it.
     this.close(reason, false);
     this.pool.loginRefused(this, error);
@@ -294,7 +310,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   /** Statement mode refuses transactions: the client gets the error in the place of ReadyForQuery. */
   withholdsReady(owner: EntryOwner | null): boolean {
-    return owner !== null && owner === this.holder && this.pool.mode === PoolMode.statement;
+    return owner !== null && owner === this.holder && this.mode === PoolMode.statement;
   }
 
   failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {

@@ -7,16 +7,9 @@ import { hostname } from "node:os";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
 import { parseOptions } from "../protocol/options.ts";
 import type { Client } from "./client.ts";
+import { Dedication } from "./dedication.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
-
-/** `replication` of the startup packet, in the words of the log. */
-export const Replication = {
-  no: "no",
-  /** Logical replication: the connection has a database. */
-  logical: "database",
-  physical: "yes",
-} as const;
-export type Replication = (typeof Replication)[keyof typeof Replication];
+import { Replication, replicationOf } from "./replication.ts";
 
 /**
  * Takes over what `client` brings along: names, tracked parameters, replication. Returns why it cannot come in, null when
@@ -25,13 +18,12 @@ export type Replication = (typeof Replication)[keyof typeof Replication];
 export function takeStartupParameters(client: Client, given: ReadonlyMap<string, string>): ErrorToSend | null {
   const { settings, parameters: tracked } = client.engine;
   const ignored = settings.ignoreStartupParameters;
+  client.replication = replicationOf(given.get("replication") ?? "");
+  if (client.replication !== Replication.no) client.dedication = new Dedication(client, given.get("options") ?? null);
   for (const [name, value] of given) {
-    if (name === "user" || name === "database" || name.startsWith("_pq_.")) continue;
-    if (name === "replication") {
-      client.replication = replicationOf(value);
-      if (client.replication !== Replication.no) return poolerError(PoolerErrors.replication);
-      continue;
-    }
+    if (name === "user" || name === "database" || name === "replication" || name.startsWith("_pq_.")) continue;
+    // A server that is opened for this client alone gets them as they are.
+    if (name === "options" && client.dedication !== null) continue;
     if (name === "options") {
       const refusal = takeOptions(client, value);
       if (refusal !== null) return refusal;
@@ -43,11 +35,6 @@ export function takeStartupParameters(client: Client, given: ReadonlyMap<string,
   }
   if (settings.applicationNameAddHost) addHost(client);
   return null;
-}
-
-function replicationOf(value: string): Replication {
-  if (value === "database") return Replication.logical;
-  return ["true", "on", "yes", "1"].includes(value) ? Replication.physical : Replication.no;
 }
 
 function takeOptions(client: Client, options: string): ErrorToSend | null {

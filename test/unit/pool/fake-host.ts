@@ -11,6 +11,7 @@ export const SECOND = 1000;
 
 export class FakeServer implements PoolServer<FakeServer> {
   readonly name: string;
+  readonly dedicated: boolean;
   readonly place: Place<ServerState, FakeServer> = new Place<ServerState, FakeServer>(this);
   slot: Slot | null = null;
   openedAt = 0;
@@ -18,13 +19,16 @@ export class FakeServer implements PoolServer<FakeServer> {
   closeNeeded = false;
   dirty = false;
 
-  constructor(name: string) {
+  constructor(name: string, dedicated = false) {
     this.name = name;
+    this.dedicated = dedicated;
   }
 }
 
 export class FakeHost implements PoolHost<FakeServer, string> {
   readonly slots: Slot[] = [];
+  /** Whose own the server of a slot will be. */
+  readonly owners = new Map<Slot, string>();
   readonly served: { waiter: string; server: FakeServer }[] = [];
   readonly checks: FakeServer[] = [];
   readonly retired: { server: FakeServer; reason: string }[] = [];
@@ -36,8 +40,9 @@ export class FakeHost implements PoolHost<FakeServer, string> {
   onCheck: (server: FakeServer) => void = () => {};
   onRetire: (server: FakeServer) => void = () => {};
 
-  open(slot: Slot): void {
+  open(slot: Slot, waiter: string | null): void {
     this.slots.push(slot);
+    if (waiter !== null) this.owners.set(slot, waiter);
     this.onOpen(slot);
   }
   serve(waiter: string, server: FakeServer): void {
@@ -104,7 +109,7 @@ export class Rig {
   announce(): FakeServer {
     const slot = this.host.slots.shift();
     if (slot === undefined) throw new Error("no connection was asked for");
-    const server = new FakeServer(`s${++this.#names}`);
+    const server = new FakeServer(`s${++this.#names}`, this.host.owners.has(slot));
     this.pool.opening(server, slot, this.now);
     return server;
   }
@@ -131,6 +136,13 @@ export class Rig {
   tick(now = this.now): void {
     this.now = now;
     this.pool.tick(now);
+  }
+
+  /** A client wants a server of its own. */
+  dedicate(name: string, since = this.now): Waiting<string> {
+    const waiting = new Waiting(name);
+    this.pool.dedicate(waiting, since, this.now);
+    return waiting;
   }
 
   get waiting(): string[] {
