@@ -373,12 +373,6 @@ export class Pipeline {
     return this.#owners[this.#head] as EntryOwner | null;
   }
 
-  /** ReadyForQuery of something that another pooler has sent. */
-  #becomeKnown(status: number): void {
-    this.#unknown = false;
-    this.#host.ready(this.linked, status);
-  }
-
   /** A ReadyForQuery has been forwarded. `late`: it is for a Sync that a failed COPY had not read. */
   #becomeReady(late: boolean, status: number): void {
     let asker = this.#lateOwner;
@@ -398,6 +392,12 @@ export class Pipeline {
     if (this.#lateReadies > 0 || this.#unknown) this.#host.stray(Backend.ReadyForQuery, NO_BYTES, 0, 0);
     this.#unknown = false;
     if (!this.#closed) this.#host.ready(asker, status);
+  }
+
+  /** ReadyForQuery of something that another pooler has sent. */
+  #becomeKnown(status: number): void {
+    this.#unknown = false;
+    this.#host.ready(this.linked, status);
   }
 
   /** Changes the queue as the answer says, and tells the host what concerns it. */

@@ -99,7 +99,7 @@ const MUTANTS: readonly Mutant[] = [
   ["no ReadyForQuery is expected for a Sync that the COPY left", "this.#lateReadies = this.#syncsInCopy;", ""],
   [
     "the server is used again although one may come",
-    "if (this.#lateReadies > 0) this.#host.stray",
+    "if (this.#lateReadies > 0 || this.#unknown) this.#host.stray",
     "if (false) this.#host.stray",
   ],
   [
