@@ -6,27 +6,19 @@
  * DNS with the search domains. Addresses of one family only: PostgreSQL is tried at each of them in turn, and a machine
  * that has only one family would fail every other time. IPv4 is preferred where this machine has it.
  */
-import { Resolver } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
+import type { DnsChannel, OpenChannel } from "./dns-channel.ts";
 import { parseHostsFile } from "./dns-hosts-file.ts";
 import type { ResolvConf } from "./dns-resolv-conf.ts";
 import type { NameSource } from "./dns-source.ts";
 import { isIpv6Address, isLiteralAddress } from "./literal-address.ts";
 import { connectionError } from "./settled.ts";
 
-/** What is said of names and zones; the part of `Resolver` that is used. */
-export interface DnsChannel {
-  resolve4(name: string): Promise<readonly string[]>;
-  resolve6(name: string): Promise<readonly string[]>;
-  resolveSoa(name: string): Promise<{ readonly serial: number }>;
-}
-
 export interface NameServersOptions {
   readonly conf: ResolvConf;
   /** The text of the hosts file, "" if there is none; read for each look-up. */
   readonly readHosts: () => string;
-  /** A channel to these servers; by default the runtime's. */
-  readonly openChannel?: (servers: readonly string[], conf: ResolvConf) => DnsChannel;
+  readonly openChannel: OpenChannel;
   /** Whether this machine has an IPv4 address beside the loopback; by default it is looked at for each look-up. */
   readonly hasIpv4?: () => boolean;
 }
@@ -43,7 +35,7 @@ export class NameServers implements NameSource {
   readonly #channels: readonly DnsChannel[];
   #next = 0;
 
-  constructor({ conf, readHosts, openChannel = openResolver, hasIpv4 = hasIpv4Address }: NameServersOptions) {
+  constructor({ conf, readHosts, openChannel, hasIpv4 = hasIpv4Address }: NameServersOptions) {
     this.#conf = conf;
     this.#readHosts = readHosts;
     this.#hasIpv4 = hasIpv4;
@@ -124,12 +116,6 @@ function searched(host: string, { search, ndots }: ResolvConf): readonly string[
   const within = search.map((domain) => `${host}.${domain}`);
   const dots = host.split(".").length - 1;
   return dots >= ndots ? [host, ...within] : [...within, host];
-}
-
-function openResolver(servers: readonly string[], conf: ResolvConf): DnsChannel {
-  const resolver = new Resolver({ timeout: conf.timeoutMs, tries: conf.attempts });
-  resolver.setServers(servers);
-  return resolver;
 }
 
 function hasIpv4Address(): boolean {

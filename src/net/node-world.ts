@@ -5,14 +5,18 @@ import { createCrypto } from "./crypto.ts";
 import { DescriptorPassing } from "./descriptor-passing.ts";
 import { Libc } from "./libc.ts";
 import { NodeTransport } from "./node-transport.ts";
+import { openChannel } from "./dns-channel.ts";
 import { NameServers } from "./dns-name-servers.ts";
-import { SystemNames, readHostsFile } from "./resolve.ts";
+import { SystemNames, libuvLookUpsAtOnce, readHostsFile, systemNameServers } from "./resolve.ts";
 import { setSocketOptions } from "./socket-options.ts";
 import type { World } from "./world.ts";
 
 /** `libc` may be loaded ahead by a program that changes its user; by default it is loaded at first use. */
 export function createNodeWorld(libc: Libc = new Libc()): World {
-  const names = new SystemNames();
+  const names = new SystemNames({
+    nameServers: systemNameServers(openChannel),
+    lookUpsAtOnceMax: libuvLookUpsAtOnce(),
+  });
   let descriptors: DescriptorPassing | null | undefined;
   return {
     runtime: "node",
@@ -22,7 +26,7 @@ export function createNodeWorld(libc: Libc = new Libc()): World {
     afterTurn: createAfterTurn(),
     resolve: (host) => names.resolve(host),
     zoneSerial: (zone) => names.zoneSerial(zone),
-    nameServers: (conf) => new NameServers({ conf, readHosts: readHostsFile }),
+    nameServers: (conf) => new NameServers({ conf, readHosts: readHostsFile, openChannel }),
     peerCredentials: (fd) => libc.peerCredentials(fd),
     descriptors: () => (descriptors ??= DescriptorPassing.load(libc)),
     setSocketOptions: (fd, options) => setSocketOptions(libc, fd, options),

@@ -2,13 +2,15 @@
  * Names as the system resolves them (getaddrinfo): hosts file, search domains, name services and all. The order of the
  * answer is kept; choosing and caching are `dns-cache.ts`'s business.
  *
- * getaddrinfo keeps a thread for as long as it takes, ten seconds and more for a name whose servers are dead, and libuv
- * lends such calls half of its threads (the other half stays free for PBKDF2). A name that finds all of them taken does
- * not wait for strangers: after a moment the name servers of the system's resolv.conf are asked directly, which takes no
- * thread. If those do not know it, it may be known elsewhere (another name service): then it waits for a thread after all.
+ * getaddrinfo keeps a thread for as long as it takes, ten seconds and more for a name whose servers are dead, and there are
+ * few: libuv lends such calls half of its four, Bun has one or two more than the machine has cores, and PBKDF2 runs on
+ * them too. A name that finds no thread free for it does not wait for strangers: after a moment the name servers of the
+ * system's resolv.conf are asked directly, which takes no thread. If those do not know it, it may be known elsewhere
+ * (another name service): then it waits for a thread after all.
  */
 import { readFileSync } from "node:fs";
 import { lookup } from "node:dns/promises";
+import type { OpenChannel } from "./dns-channel.ts";
 import { NameServers } from "./dns-name-servers.ts";
 import type { NameSource } from "./dns-source.ts";
 import { parseResolvConf } from "./dns-resolv-conf.ts";
@@ -17,10 +19,10 @@ import { isLiteralAddress } from "./literal-address.ts";
 export interface SystemNamesOptions {
   /** getaddrinfo; by default the runtime's. */
   readonly lookUp?: (host: string) => Promise<readonly string[]>;
-  /** The system's name servers, asked directly; by default those of /etc/resolv.conf as it is now. */
-  readonly nameServers?: () => NameSource;
-  /** How many getaddrinfo calls the runtime runs at once; by default what libuv allows. */
-  readonly lookUpsAtOnceMax?: number;
+  /** The system's name servers, asked directly: `systemNameServers`. */
+  readonly nameServers: () => NameSource;
+  /** How many getaddrinfo calls may run at once, so that a thread is left for everything else. */
+  readonly lookUpsAtOnceMax: number;
   /** How long a name waits for one of them before it is asked for directly. */
   readonly patienceMs?: number;
 }
@@ -47,10 +49,10 @@ export class SystemNames implements NameSource {
   readonly #waiting = new Set<Waiter>();
   #running = 0;
 
-  constructor(options: SystemNamesOptions = {}) {
+  constructor(options: SystemNamesOptions) {
     this.#lookUp = options.lookUp ?? resolve;
-    this.#nameServers = options.nameServers ?? systemNameServers();
-    this.#atOnceMax = options.lookUpsAtOnceMax ?? slowCallsAtOnce(process.env["UV_THREADPOOL_SIZE"]);
+    this.#nameServers = options.nameServers;
+    this.#atOnceMax = options.lookUpsAtOnceMax;
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
   }
 
@@ -109,14 +111,14 @@ export async function resolve(host: string): Promise<readonly string[]> {
   return addresses.map(({ address }) => address);
 }
 
-/** Calls that libuv runs at once when they are of the slow kind: half of its threads, rounded up. */
-function slowCallsAtOnce(threadPoolSize: string | undefined): number {
+/** How many getaddrinfo calls libuv runs at once: half of its threads, rounded up. The other half stays free for the rest. */
+export function libuvLookUpsAtOnce(threadPoolSize = process.env["UV_THREADPOOL_SIZE"]): number {
   const threads = Math.trunc(Number(threadPoolSize ?? THREADS)) || 1;
   return Math.floor((Math.min(Math.max(threads, 1), THREADS_MAX) + 1) / 2);
 }
 
-/** The same object as long as the file does not change. */
-function systemNameServers(): () => NameSource {
+/** The name servers of /etc/resolv.conf as it is now: the same object as long as the file does not change. */
+export function systemNameServers(openChannel: OpenChannel): () => NameSource {
   let text: string | null = null;
   let servers: NameServers | null = null;
   return () => {
@@ -126,7 +128,7 @@ function systemNameServers(): () => NameSource {
       const { conf } = parseResolvConf(now);
       // As every resolver takes it: without a name server there is one on this machine.
       const usable = conf.servers.length > 0 ? conf : { ...conf, servers: ["127.0.0.1"] };
-      servers = new NameServers({ conf: usable, readHosts: readHostsFile });
+      servers = new NameServers({ conf: usable, readHosts: readHostsFile, openChannel });
     }
     return servers;
   };

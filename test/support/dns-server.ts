@@ -4,7 +4,6 @@
  * does not have, and nothing at all for those that the test calls dead.
  */
 import { createSocket, type Socket } from "node:dgram";
-import type { AddressInfo } from "node:net";
 
 export interface DnsName {
   readonly v4?: readonly string[];
@@ -47,7 +46,7 @@ export class DnsServer {
   }
 
   get port(): number {
-    return (this.#socket.address() as AddressInfo).port;
+    return this.#socket.address().port;
   }
 
   /** A resolv.conf that names this server, with more lines behind it. */

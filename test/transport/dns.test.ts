@@ -45,6 +45,13 @@ test("the system's hosts file is honoured", async () => {
   expect(server.questions).toEqual([]);
 });
 
+test("what was answered once is asked for again: the cache above decides how long answers count", async () => {
+  server.names.set("moved.one.example", { v4: ["192.0.2.8"] });
+  expect(await names.resolve("moved")).toEqual(["192.0.2.8"]);
+  server.names.set("moved.one.example", { v4: ["192.0.2.9"] });
+  expect(await names.resolve("moved")).toEqual(["192.0.2.9"]);
+});
+
 test("the serial of a zone", async () => {
   expect(await names.zoneSerial("one.example")).toBe(4_000_000_000);
   await expect(names.zoneSerial("two.example")).rejects.toMatchObject({ code: "ENOTFOUND" });

@@ -1,6 +1,7 @@
 /** Which questions name servers are asked, in which order, and what is made of their answers. */
 import { expect, test } from "vitest";
-import { type DnsChannel, NameServers } from "../../../src/net/dns-name-servers.ts";
+import type { DnsChannel } from "../../../src/net/dns-channel.ts";
+import { NameServers } from "../../../src/net/dns-name-servers.ts";
 import { parseResolvConf } from "../../../src/net/dns-resolv-conf.ts";
 
 interface Setup {

@@ -1,6 +1,6 @@
 /** The system's resolver has few threads: names whose servers are dead must not keep them from the others. */
 import { expect, test } from "vitest";
-import { SystemNames } from "../../../src/net/resolve.ts";
+import { SystemNames, libuvLookUpsAtOnce } from "../../../src/net/resolve.ts";
 import { NameTable, settled } from "./name-table.ts";
 
 function setUp(patienceMs = 0): { names: SystemNames; system: NameTable; direct: NameTable } {
@@ -92,4 +92,14 @@ test("zones are asked of name servers", async () => {
   await settled();
   await direct.answer("SOA example.com", 12);
   expect(await serial).toBe(12);
+});
+
+test.each([
+  [undefined, 2],
+  ["1", 1],
+  ["16", 8],
+  ["nonsense", 1],
+  ["9999", 512],
+])("libuv with UV_THREADPOOL_SIZE %s looks up %i at once", (size, atOnce) => {
+  expect(libuvLookUpsAtOnce(size)).toBe(atOnce);
 });
