@@ -276,10 +276,10 @@ export class Pool<S extends PoolServer<S>, W> {
 
   /**
    * A server is wanted although nobody waits for it: the first login's welcome, a look whether PostgreSQL is back. Holds until an attempt
-   * has ended, and may be repeated.
+   * has ended, and may be repeated. `another`: also if there are servers, but none that is logging in.
    */
-  warm(now: number): void {
-    this.#supply.warm();
+  warm(now: number, another = false): void {
+    this.#supply.warm(another);
     this.#settle(now, false);
   }
 

@@ -108,7 +108,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     const logins = this.#sharedLogins;
     const wanted = this.unmet - logins;
     if (wanted > 0 || !this.#warming) return wanted;
-    return this.sharedCount + logins === 0 ? 1 : 0;
+    return (this.#another ? 0 : this.sharedCount) + logins === 0 ? 1 : 0;
   }
 
   /**
@@ -222,8 +222,9 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     if (!this.#asked && this.#room(now, false) !== Room.none) this.#request(SlotRequest.attempt, now);
   }
 
-  warm(): void {
+  warm(another: boolean): void {
     this.#warming = true;
+    this.#another ||= another;
   }
 
   /** Nobody wants a server any more. */

@@ -24,6 +24,11 @@ export class Welcome {
     this.tracked = tracked;
   }
 
+  /** Parameters that are the same for all clients, in order. */
+  get untracked(): readonly (readonly [name: string, value: string])[] {
+    return this.#untracked;
+  }
+
   /** All that `client` is told. */
   messagesFor(client: Client): Uint8Array {
     const { settings } = client.engine;

@@ -194,7 +194,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   onDrain(): void {
     this.outbox.drained();
     if (this.isClosed) return;
-    this.server?.connection?.resume();
+    this.server?.readOn();
     this.#holds.release(Hold.ownBacklog);
   }
 
@@ -444,7 +444,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   #unlink(server: Server): void {
     this.server = null;
     this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
-    if (this.#holds.has(Hold.ownBacklog)) server.connection?.resume();
+    if (this.#holds.has(Hold.ownBacklog)) server.readOn();
     this.#holds.release(Hold.serverBacklog | Hold.steps);
   }
 
@@ -480,6 +480,28 @@ export class Client implements ConnectionEvents, ServerSeeker {
     if (this.#seat?.answered() !== true || this.isClosed) return;
     this.#holds.release(Hold.waiting);
     if (this.framer.pending > 0) this.#process();
+  }
+
+  /**
+   * Another process has let it in, and has written down who it is: it goes on in `pool`, holding `server` if that is not null,
+   * and is not read from before `resume`.
+   */
+  takeUp(pool: ServerPool, server: Server | null): void {
+    if (this.startup !== null) this.#unixSource = this.startup.unixSource;
+    this.startup = null;
+    this.pool = pool;
+    this.suspend();
+    pool.clients.enter(this.place, "idle", this.engine.turn.now);
+    if (server === null) return;
+    this.server = server;
+    pool.clients.move(this.place, "active", this.engine.turn.now);
+    this.clock.takeUp(this.engine.turn.now, !server.pipeline.isEmpty);
+  }
+
+  /** What it has sent has gone to where it belongs, all of it, and it has no half of a message to send. */
+  get isAtRest(): boolean {
+    if (this.startup !== null || this.#isWaiting || !this.framer.atBoundary) return false;
+    return this.server === null || this.server.outbox.backlog === 0;
   }
 
   /** SUSPEND and its end. */
@@ -530,7 +552,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     const whole = !this.isMidMessage && !this.#isProcessing;
     this.server = null;
     pool.clients.move(this.place, "idle", this.engine.turn.now);
-    if (this.#holds.has(Hold.ownBacklog)) server.connection?.resume();
+    if (this.#holds.has(Hold.ownBacklog)) server.readOn();
     if (whole && server.isReady && !this.isSettingParameters) pool.release(server);
     else drainOrClose(server, this, whole, impatient);
   }

@@ -115,6 +115,12 @@ export class Dedication {
     client.linked(server, welcomeOf(client.engine, reported, server.parameters));
   }
 
+  /** Another process has opened `server` for the client. */
+  takeUp(server: Server): void {
+    this.#server = server;
+    this.#isLinked = true;
+  }
+
   /** The client leaves its server, which is ready. */
   released(server: Server): void {
     server.close("replication client was closed");

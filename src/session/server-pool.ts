@@ -132,7 +132,28 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     }
     this.clients.enter(client.place, ClientState.waiting, this.engine.turn.now);
     this.#greeting.add(client);
-    this.core.warm(this.engine.turn.now);
+    this.#seekWelcome();
+  }
+
+  /**
+   * No server of now has told what clients are greeted with: there is none, RECONNECT has come, or another process has opened
+   * them. One is opened, in the place of an idle one if need be.
+   */
+  #seekWelcome(): void {
+    const { now } = this.engine.turn;
+    const { core } = this;
+    core.warm(now, true);
+    const { sizeMax } = this.#policy;
+    const isFull = sizeMax > 0 && core.connections >= sizeMax && core.connections === core.servers.total;
+    const idle = core.servers.oldest(ServerState.idle);
+    if (isFull && idle !== null && core.servers.count(ServerState.new) === 0) core.retire(idle, "evicted", now);
+  }
+
+  /** A server that another process has opened and written down comes in; `holder`: who holds it. */
+  takeUp(server: Server, holder: Client | null): void {
+    this.core.adopt(server, holder !== null, this.engine.turn.now);
+    this.engine.directory.serverOpened(server);
+    server.holder = holder;
   }
 
   isGreeting(client: Client): boolean {
@@ -367,7 +388,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   /** Maintenance, 3 times a second. */
   tick(): void {
     const { now } = this.engine.turn;
-    if (this.#greeting.size > 0 && this.welcome === null) this.core.warm(now);
+    if (this.#greeting.size > 0 && this.welcome === null) this.#seekWelcome();
     this.core.tick(now);
     this.startCancels();
   }

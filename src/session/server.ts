@@ -89,6 +89,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   #linger: Timer | null = null;
   #secured = false;
   #connected = false;
+  /** It is not read from. */
+  #isSuspended = false;
   /** No more is read or told; the socket may still be closing. */
   isClosed = false;
 
@@ -171,6 +173,31 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     this.outbox = new Outbox(this.engine.turn, this.engine.scratch, this.connection);
   }
 
+  /** Another process has opened it, has logged it in, and has written it down: it is not read from before `resume`. */
+  takeUp(connection: Connection): void {
+    this.startup = null;
+    this.#connected = true;
+    this.connection = connection;
+    this.outbox = new Outbox(this.engine.turn, this.engine.scratch, connection);
+    this.suspend();
+  }
+
+  /** SUSPEND and its end: nothing is read, whoever may want to. */
+  suspend(): void {
+    this.#isSuspended = true;
+    this.connection?.pause();
+  }
+
+  resume(): void {
+    this.#isSuspended = false;
+    this.readOn();
+  }
+
+  /** Its answers are wanted again. */
+  readOn(): void {
+    if (!this.#isSuspended) this.connection?.resume();
+  }
+
   send(bytes: Uint8Array): void {
     this.outbox.addAll(bytes);
   }
@@ -189,7 +216,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   // ── The socket ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   onOpen(): void {
-    if (this.isClosed || this.connection === null) return;
+    if (this.isClosed || this.connection === null || this.startup === null) return;
     this.#connected = true;
     const { settings, world, log } = this.engine;
     if (this.address.kind === "tcp") world.setSocketOptions(this.connection.fd, socketOptions(settings));

@@ -23,6 +23,12 @@ export class UnitClock {
     }
   }
 
+  /** Another process has begun a transaction, and a query if `isBusy`; when is not known. Both are in its figures. */
+  takeUp(now: number, isBusy: boolean): void {
+    this.xactStart = now;
+    this.queryStart = isBusy ? now : 0;
+  }
+
   /** Everything has been answered. */
   end(counters: TrafficCounters, now: number, transactionEnded: boolean): void {
     if (this.queryStart !== 0) counters.queryTimeUs += Math.round((now - this.queryStart) * 1000);
