@@ -51,6 +51,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   #asked = false;
   /** A server is wanted although nobody waits for it. */
   #warming = false;
+  /** Also if there are others. */
+  #another = false;
 
   constructor(pool: SupplyPool<S, W>, slots: SlotSource) {
     this.#pool = pool;
@@ -153,12 +155,13 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   succeeded(server: S): void {
     this.#pace.succeeded();
     // Nobody can be given a server that is one client's own.
-    if (!server.dedicated) this.#warming = false;
+    if (!server.dedicated) this.#cool();
   }
 
   /** Another process has opened it and has given it to this one: new for a moment. */
   adopt(server: S, now: number): void {
     invariant(server.slot === null && !this.#leaving.has(server), "a server is adopted once");
+    if (server.dedicated) this.#dedicated.add(server);
     server.slot = this.#slots.takeAdopted(this);
     server.usedAt = now;
     this.#pool.servers.enter(server.place, ServerState.new, now);
@@ -305,7 +308,12 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
 
   #noteFailure(): void {
     this.#pace.fail();
+    this.#cool();
+  }
+
+  #cool(): void {
     this.#warming = false;
+    this.#another = false;
   }
 
   /** The pool stands in line itself before the slot is offered, so that its own clients are compared with those of others. */
