@@ -22,6 +22,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const commandFiles = {
   test: "scripts/test.ts",
   "test:drivers": "test/drivers/main.ts",
+  "test:system": "scripts/system-tests.ts",
   "compat:pgbouncer": "scripts/compat-pgbouncer.ts",
   check: "scripts/check.ts",
   build: "scripts/build.ts",
