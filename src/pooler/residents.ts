@@ -262,9 +262,21 @@ export class Residents implements Directory {
       ({ processId, secret } = makeCancelKey(world.crypto.randomBytes(8), peerId));
     client.keyProcessId = processId;
     client.keySecret = secret;
-    const namesakes = this.#byKey.get(processId);
-    if (namesakes === undefined) this.#byKey.set(processId, [client]);
+    this.#noteKey(client);
+  }
+
+  #noteKey(client: Client): void {
+    const namesakes = this.#byKey.get(client.keyProcessId);
+    if (namesakes === undefined) this.#byKey.set(client.keyProcessId, [client]);
     else namesakes.push(client);
+  }
+
+  takeUp(client: Client, database: Database, user: User): void {
+    this.clients.add(client);
+    database.clientCount += 1;
+    user.clientCount += 1;
+    this.#admitted.set(client, { database, user });
+    this.#noteKey(client);
   }
 
   byCancelKey(processId: number, secret: Uint8Array): Client | null {

@@ -94,6 +94,8 @@ export interface Directory {
   /** Another pooler of the group; null when no entry has this id. */
   peer(id: number): PeerPool | null;
   loggedIn(client: Client): void;
+  /** Another process has let it in, and has given it a key: it is counted, whatever the limits say. */
+  takeUp(client: Client, database: Database, user: User): void;
   /** It is gone, from whatever phase: gives back what `admit` and `loggedIn` took. */
   left(client: Client): void;
   serverOpened(server: Server): void;
