@@ -5,7 +5,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePort } from "../../src/demo/free-port.ts";
@@ -80,6 +80,8 @@ export class Slapd {
 
   static async start(): Promise<Slapd> {
     const folder = mkdtempSync(join(tmpdir(), "pgcarpool-slapd-"));
+    // The pooler that reads the authority may be another user.
+    chmodSync(folder, 0o755);
     mkdirSync(join(folder, "data"));
     makeCertificates(folder);
     writeFileSync(join(folder, "slapd.conf"), configuration(folder));
