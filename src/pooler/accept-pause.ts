@@ -7,7 +7,7 @@
  * free number, so the number of a new descriptor tells whether all below it are in use. Clients' numbers tell at once;
  * what servers and files take is looked at four times a second.
  *
- * No runtime lets a listener rest. So it is closed while another descriptor keeps its socket, with its queue, and a new
+ * It stops for SUSPEND too, until RESUME. No runtime lets a listener rest. So it is closed while another descriptor keeps its socket, with its queue, and a new
  * listener is opened on that one later.
  */
 import { closeSync, openSync, renameSync } from "node:fs";
@@ -39,6 +39,8 @@ export class AcceptPause {
   readonly #resting = new Map<Door, number>();
   #timer: Timer | null = null;
   #stopped = false;
+  /** All rest until they are released. */
+  #held = false;
 
   /** `reopen` opens a listener on a descriptor, which becomes the door's; rejects when it cannot. */
   constructor(engine: Engine, descriptors: Descriptors, reopen: (door: Door, fd: number) => Promise<void>) {
@@ -64,6 +66,22 @@ export class AcceptPause {
     if (fd >= this.#lastFrom && this.#resting.size === 0) this.#rest();
   }
 
+  /** All doors rest, whatever descriptors there are, before `release`. */
+  hold(): void {
+    this.#held = true;
+    this.#restAll();
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#look();
+  }
+
+  /** What keeps the socket of a door that rests, null for one that does not. */
+  descriptorOf(door: Door): number | null {
+    return this.#resting.get(door) ?? null;
+  }
+
   /** The door is being closed for good. */
   forget(door: Door): void {
     this.#doors = this.#doors.filter((other) => other !== door);
@@ -79,6 +97,7 @@ export class AcceptPause {
   }
 
   #look(): void {
+    if (this.#held) return;
     const scarce = lowestFreeDescriptor() >= this.#lastFrom;
     if (scarce) this.#rest();
     else void this.#goOn();
@@ -87,6 +106,11 @@ export class AcceptPause {
 
   #rest(): void {
     this.#engine.log.error("accept() failed: Too many open files");
+    this.#restAll();
+    this.#lookAgain(PAUSE_MS);
+  }
+
+  #restAll(): void {
     for (const door of this.#doors) {
       if (this.#resting.has(door)) continue;
       const kept = this.#descriptors.duplicate(door.listener.fd);
@@ -94,7 +118,6 @@ export class AcceptPause {
       if (closeKeepingFile(door)) this.#resting.set(door, kept);
       else closeSync(kept);
     }
-    this.#lookAgain(PAUSE_MS);
   }
 
   async #goOn(): Promise<void> {

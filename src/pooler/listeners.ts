@@ -39,6 +39,8 @@ const DEFAULT_SOCKET_FOLDER = "/tmp";
 export interface Door {
   listener: Listener;
   readonly isUnixSocket: boolean;
+  /** As it was asked for: a literal address, "unix"; "" where another process has opened it. */
+  readonly address: string;
   /** Its file, when it is a Unix socket that has one. */
   readonly path: string;
 }
@@ -145,7 +147,8 @@ export class Listeners {
   async #openDoor(at: Address, isUnixSocket: boolean): Promise<Door> {
     const listener = await this.#listen(at, isUnixSocket);
     const path = "path" in at && !at.path.startsWith("\0") ? at.path : "";
-    const door: Door = { listener, isUnixSocket, path };
+    const address = isUnixSocket ? "unix" : "host" in at ? at.host : "";
+    const door: Door = { listener, isUnixSocket, address, path };
     this.#doors.push(door);
     return door;
   }
@@ -195,6 +198,20 @@ export class Listeners {
   /** The settings have changed: sockets accepted from now on follow them. */
   refresh(): void {
     for (const { listener, isUnixSocket } of this.#doors) if (!isUnixSocket) this.#setOptions(listener);
+  }
+
+  /** Nobody is accepted, and who comes waits in the kernel, before `goOn`. Where that cannot be, they are accepted. */
+  rest(): void {
+    this.#pause?.hold();
+  }
+
+  goOn(): void {
+    this.#pause?.release();
+  }
+
+  /** The open doors, and the descriptor that keeps each one's socket. */
+  get descriptors(): readonly (readonly [door: Door, fd: number])[] {
+    return this.#doors.map((door) => [door, this.#pause?.descriptorOf(door) ?? door.listener.fd] as const);
   }
 
   /** The TCP ports that were opened, for whoever asked for port 0. */

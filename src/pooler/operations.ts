@@ -5,7 +5,6 @@
  * their condition holds. Counterpart: the command functions of PgBouncer's `admin.c` and signal handlers of `main.c`.
  */
 import { ServerState } from "../pool/server-state.ts";
-import type { Client } from "../session/client.ts";
 import type { Database } from "../session/database.ts";
 import type { Engine } from "../session/engine.ts";
 import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
@@ -13,6 +12,7 @@ import type { Server } from "../session/server.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import type { Listeners } from "./listeners.ts";
 import type { Residents } from "./residents.ts";
+import { Suspension } from "./suspension.ts";
 
 export const ShutdownMode = {
   waitForServers: "WAIT_FOR_SERVERS",
@@ -44,10 +44,10 @@ export class Operations {
   readonly #residents: Residents;
   readonly #listeners: Listeners;
   readonly #exit: () => void;
+  readonly suspension: Suspension;
   #state: PoolerState = PoolerState.active;
   #shutdown: ShutdownMode | null = null;
   #awaited: Awaited[] = [];
-  #suspendedAt = 0;
 
   /** `exit` ends the process in good order; it is called once. */
   constructor(engine: Engine, residents: Residents, listeners: Listeners, exit: () => void) {
@@ -55,6 +55,7 @@ export class Operations {
     this.#residents = residents;
     this.#listeners = listeners;
     this.#exit = exit;
+    this.suspension = new Suspension(engine, residents, listeners);
   }
 
   get state(): PoolerState {
@@ -83,7 +84,7 @@ export class Operations {
 
   /** RESUME: ends PAUSE and SUSPEND; databases paused by name stay so. */
   resume(): void {
-    this.#endSuspend();
+    this.suspension.end();
     this.#state = PoolerState.active;
     this.#residents.isPaused = false;
     this.#takeBack(null);
@@ -102,21 +103,13 @@ export class Operations {
   }
 
   /**
-   * SUSPEND: nothing is read from clients any more, from those that log in later neither. `done` when everything that was
-   * received has been passed on; `resumed` when a RESUME came before that.
+   * SUSPEND: nobody comes in and nothing is read any more. `done` when everything that was received has been passed on;
+   * `resumed` when a RESUME came before that.
    */
   suspend(done: () => void, resumed: () => void): void {
     this.#state = PoolerState.suspended;
-    this.#residents.isSuspended = true;
-    this.#suspendedAt = this.#engine.turn.now;
-    for (const client of this.#residents.clients) if (isOfDatabase(client)) client.suspend();
-    this.#await(() => this.#everythingFlushed(), done, { database: null, resumed });
-  }
-
-  #endSuspend(): void {
-    if (!this.#residents.isSuspended) return;
-    this.#residents.isSuspended = false;
-    for (const client of this.#residents.clients) client.resume();
+    this.suspension.begin(() => this.look());
+    this.#await(() => this.suspension.isAtRest, done, { database: null, resumed });
   }
 
   #takeBack(database: Database | null): void {
@@ -133,24 +126,6 @@ export class Operations {
   #everySettled(pools: Iterable<ServerPool>): boolean {
     for (const pool of pools) if (!pool.core.settled) return false;
     return true;
-  }
-
-  #everythingFlushed(): boolean {
-    for (const client of this.#residents.clients) {
-      if (client.console === null && client.outbox.backlog > 0) return false;
-    }
-    for (const server of this.#residents.servers) if (server.outbox.backlog > 0) return false;
-    return true;
-  }
-
-  /** SUSPEND has a limit: those who do not take what is left for them are dropped. */
-  #dropLaggards(): void {
-    const { settings, turn } = this.#engine;
-    if (settings.suspendTimeoutMs === 0 || turn.now - this.#suspendedAt < settings.suspendTimeoutMs) return;
-    for (const client of this.#residents.clients) {
-      if (client.console === null && client.outbox.backlog > 0) client.fail(poolerError(PoolerErrors.suspendTimeout));
-    }
-    for (const server of this.#residents.servers) if (server.outbox.backlog > 0) server.close("suspend_timeout");
   }
 
   // ── RECONNECT, WAIT_CLOSE, KILL ─────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +186,7 @@ export class Operations {
 
   #refuseServers(): void {
     const error = poolerError(PoolerErrors.serverShuttingDown);
-    this.#endSuspend();
+    this.suspension.end();
     this.#state = PoolerState.paused;
     this.#residents.isPaused = true;
     this.#residents.serversClosedWith = error;
@@ -230,7 +205,7 @@ export class Operations {
 
   /** Answers those whose condition holds now. Called by the janitor, and when somebody has left. */
   look(): void {
-    if (this.#state === PoolerState.suspended) this.#dropLaggards();
+    if (this.#state === PoolerState.suspended) this.suspension.dropLaggards();
     this.#residents.sweepRetired();
     this.#look();
   }
@@ -252,11 +227,6 @@ export class Operations {
       this.#exit();
     }
   }
-}
-
-/** SUSPEND stops those of databases; the console, and whoever may be on the way to it, must be able to end it. */
-function isOfDatabase(client: Client): boolean {
-  return client.pool !== null;
 }
 
 /** The servers of a pool, whatever their state. */
