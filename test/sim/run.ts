@@ -14,6 +14,7 @@ import type { Scenario } from "./scenario.ts";
 import { ScriptedPostgres } from "./scripted-postgres.ts";
 import { SimClient } from "./sim-client.ts";
 import type { ClientHost } from "./sim-client.ts";
+import type { Reach } from "./sim-network.ts";
 import { SimWorld } from "./sim-world.ts";
 
 export interface RunOptions {
@@ -41,6 +42,10 @@ export interface RunReport {
 
 const LISTEN_AT = { host: "10.0.0.1", port: 6432 } as const;
 const SERVER_AT = { host: "10.0.0.2", port: 5432 } as const;
+/** The same server by another address. */
+const SERVER_TOO = { host: "10.0.0.3", port: 5432 } as const;
+const SERVER_NAME = "postgres.sim.test";
+const SERVER_ZONE = "sim.test";
 /** Virtual time that is enough for any run that is not stuck. */
 const RUN_LIMIT_MS = 110_000;
 /** A fault is felt for a while: by clients that come when connecting is still refused. */
@@ -95,11 +100,16 @@ class Run implements ClientHost {
     const world = this.#world;
     const { kind } = this.#options;
     await this.#settle(this.#postgres.listen(SERVER_AT));
+    const { hostName } = this.#scenario;
+    if (hostName !== null) {
+      await this.#settle(this.#postgres.listen(SERVER_TOO));
+      this.#moveName();
+    }
     const engine = await this.#settle(
       kind.start({
         world: world.world,
         listenAt: LISTEN_AT,
-        serverAt: SERVER_AT,
+        serverAt: hostName === null ? SERVER_AT : { ...SERVER_AT, host: SERVER_NAME },
         databases: this.#scenario.databases,
         users: this.#scenario.users,
         settings: this.#scenario.settings,
@@ -229,10 +239,22 @@ class Run implements ClientHost {
       world.plan(outage.atMs, () => {
         if (this.#postgres.healed) return;
         everywhere(`server ${outage.how}`);
-        world.network.setReach(SERVER_AT, outage.how);
+        this.#setReach(outage.how);
         world.plan(outage.forMs, () => {
           everywhere("server reachable again");
-          world.network.setReach(SERVER_AT, "open");
+          this.#setReach("open");
+        });
+      });
+    }
+    for (const atMs of this.#scenario.hostName?.moves ?? []) world.plan(atMs, () => this.#moveName());
+    for (const { atMs, forMs } of this.#scenario.hostName?.losses ?? []) {
+      world.plan(atMs, () => {
+        if (this.#postgres.healed) return;
+        everywhere("nobody knows the server's name");
+        world.names.delete(SERVER_NAME);
+        world.plan(forMs, () => {
+          everywhere("the server's name is known again");
+          this.#moveName();
         });
       });
     }
@@ -264,7 +286,23 @@ class Run implements ClientHost {
 
   #heal(): void {
     this.#postgres.healed = true;
-    this.#world.network.setReach(SERVER_AT, "open");
+    this.#setReach("open");
+    if (this.#scenario.hostName !== null) this.#moveName();
+  }
+
+  #setReach(reach: Reach): void {
+    for (const address of [SERVER_AT, SERVER_TOO]) this.#world.network.setReach(address, reach);
+  }
+
+  /** The server's name gets other addresses, and its zone a new serial. */
+  #moveName(): void {
+    const { names, zoneSerials, chronicle } = this.#world;
+    const random = this.#random;
+    const all = random.chance(0.5) ? [SERVER_AT.host, SERVER_TOO.host] : [SERVER_TOO.host, SERVER_AT.host];
+    const addresses = all.slice(0, random.between(1, this.#scenario.hostName?.addressesMax ?? 1));
+    names.set(SERVER_NAME, addresses);
+    zoneSerials.set(SERVER_ZONE, (zoneSerials.get(SERVER_ZONE) ?? 0) + 1);
+    chronicle.say(() => `${SERVER_NAME} is ${addresses.join()}`);
   }
 
   #check(): void {

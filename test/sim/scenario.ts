@@ -24,6 +24,8 @@ export interface Scenario {
   /** Clients in all, and how many of them at once. */
   readonly clientsTotal: number;
   readonly clientsAtOnce: number;
+  /** The server's host is configured by name, and the name moves from address to address; null: by address. */
+  readonly hostName: HostName | null;
   /** Moments at which the server cannot be reached for a while, and at which a connection of the engine breaks. */
   readonly outages: readonly { readonly atMs: number; readonly forMs: number; readonly how: "refused" | "hanging" }[];
   readonly breaks: readonly number[];
@@ -35,6 +37,16 @@ export interface Scenario {
   readonly databaseMax: number;
   /** Time-outs of the configuration may close clients with these texts. */
   readonly allowedErrors: readonly string[];
+}
+
+export interface HostName {
+  /** At most this many of the server's addresses belong to the name at a time. */
+  readonly addressesMax: number;
+  /** Moments at which it gets other addresses. */
+  readonly moves: readonly number[];
+  /** When nobody knows it for a while. */
+  readonly losses: readonly { readonly atMs: number; readonly forMs: number }[];
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 export function drawScenario(random: Random, kind: EngineKind): Scenario {
@@ -62,7 +74,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const reserve = kind.pools && random.chance(0.2) ? 1 : 0;
   const databaseMax = kind.pools && random.chance(0.25) ? random.between(1, 4) : 0;
   const clientsTotal = random.between(1, large ? 4 : 14);
-  return {
+  const scenario: Omit<Scenario, "hostName"> = {
     calm,
     network: {
       latencyMaxMs: random.pick(tiny ? [0.1, 1, 5] : [0.1, 1, 5, 30]),
@@ -116,6 +128,22 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
     reserve,
     databaseMax,
     allowedErrors: [...timeouts.values()].flat(),
+  };
+  const hostName = kind.pools && random.chance(0.4) ? drawHostName(random, calm) : null;
+  return { ...scenario, hostName, settings: { ...scenario.settings, ...hostName?.settings } };
+}
+
+/** Moves disturb nobody, calm or not; a name that is lost does. */
+function drawHostName(random: Random, calm: boolean): HostName {
+  return {
+    addressesMax: random.between(1, 2),
+    moves: Array.from({ length: random.below(6) }, () => random.skewed(1, 1500)),
+    losses: calm || random.chance(0.6) ? [] : [{ atMs: random.skewed(1, 800), forMs: random.skewed(1, 1000) }],
+    settings: {
+      dns_max_ttl: random.pick(["0", "0.05", "0.3", "15"]),
+      dns_nxdomain_ttl: random.pick(["0", "0.2"]),
+      dns_zone_check_period: random.pick(["0", "0.2"]),
+    },
   };
 }
 
