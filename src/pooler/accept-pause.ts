@@ -122,6 +122,7 @@ export class AcceptPause {
 
   async #goOn(): Promise<void> {
     for (const [door, kept] of this.#resting) {
+      if (this.#held) break;
       this.#resting.delete(door);
       try {
         await this.#reopen(door, kept);
@@ -129,6 +130,8 @@ export class AcceptPause {
         this.#engine.log.error(`cannot listen again: ${(error as Error).message}`);
       }
     }
+    // SUSPEND has come while a door was being opened.
+    if (this.#held) this.#restAll();
   }
 }
 

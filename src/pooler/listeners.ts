@@ -22,6 +22,8 @@ import type { Residents } from "./residents.ts";
 export interface InheritedSocket {
   readonly fd: number;
   readonly isUnixSocket: boolean;
+  /** A literal address, or "unix"; absent where it is not known. */
+  readonly address?: string;
 }
 
 /** What the process has of its own to listen with. */
@@ -40,9 +42,9 @@ export interface Door {
   listener: Listener;
   readonly isUnixSocket: boolean;
   /** As it was asked for: a literal address, "unix"; "" where another process has opened it. */
-  readonly address: string;
+  address: string;
   /** Its file, when it is a Unix socket that has one. */
-  readonly path: string;
+  path: string;
 }
 
 export class Listeners {
@@ -62,11 +64,15 @@ export class Listeners {
         : new AcceptPause(engine, means.descriptors, (door, fd) => this.#reopen(door, fd));
   }
 
-  /** Opens all. Returns why the process cannot run, null when it can. */
-  async open(): Promise<string | null> {
+  /**
+   * Opens all; or, where another process has handed them over, only `handed`. Returns why the process cannot run, null when it
+   * can.
+   */
+  async open(handed: readonly InheritedSocket[] | null = null): Promise<string | null> {
     const { settings } = this.#engine;
     const failure =
-      this.#inherited.length > 0 ? await this.#useInherited() : ((await this.#openTcp()) ?? (await this.#openUnix()));
+      handed !== null ? await this.#useHanded(handed)
+      : this.#inherited.length > 0 ? await this.#useInherited() : ((await this.#openTcp()) ?? (await this.#openUnix()));
     if (failure !== null) return failure;
     if (this.#doors.length === 0) return "nowhere to listen on";
     if (settings.listenPort < 0) return "invalid listen_port";
@@ -87,6 +93,22 @@ export class Listeners {
         return `failed to set up socket passed from service manager (fd ${fd})`;
       }
       log.log(`socket passed from service manager (fd ${fd})`);
+    }
+    return null;
+  }
+
+  async #useHanded(sockets: readonly InheritedSocket[]): Promise<string | null> {
+    const { settings } = this.#engine;
+    const path = settings.unixSocketDir === "" ? "" : socketPath(settings.unixSocketDir, settings.listenPort);
+    for (const { fd, isUnixSocket, address = "" } of sockets) {
+      try {
+        const door = await this.#openDoor({ fd }, isUnixSocket);
+        door.address = address;
+        // The file is this process's to be removed now.
+        if (isUnixSocket && !path.startsWith("@")) door.path = path;
+      } catch (error) {
+        return `cannot use the socket of ${address} that was handed over: ${systemErrorText(error)}`;
+      }
     }
     return null;
   }

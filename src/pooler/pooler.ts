@@ -30,6 +30,8 @@ import { Operations } from "./operations.ts";
 import { Residents } from "./residents.ts";
 import type { MakeConsole } from "./residents.ts";
 import { Statistics } from "./statistics.ts";
+import { Takeover } from "./takeover.ts";
+import type { HandedSocket, TakenOver } from "./takeover.ts";
 import { ConfiguredTls } from "./tls-contexts.ts";
 
 /** Memory that writes are gathered in. */
@@ -135,10 +137,16 @@ export class Pooler {
     return this.names.open(this.#options.readFile);
   }
 
-  /** Opens the doors. Returns why the process cannot run, null when it does. */
-  async start(): Promise<string | null> {
-    const problem = await this.listeners.open();
+  /** Sockets of another pooler become this one's, at rest; with what comes of it `start` goes on. */
+  takeOver(sockets: readonly HandedSocket[], fromPgBouncer: boolean): Promise<TakenOver> {
+    return new Takeover(this.engine).take(sockets, fromPgBouncer);
+  }
+
+  /** Opens the doors. Returns why the process cannot run, null when it does. `takenOver`: the other pooler is gone. */
+  async start(takenOver: TakenOver | null = null): Promise<string | null> {
+    const problem = await this.listeners.open(takenOver?.listeners ?? null);
     if (problem !== null) return problem;
+    takenOver?.resume();
     this.#tick();
     this.#period();
     return null;
@@ -146,7 +154,7 @@ export class Pooler {
 
   #tick(): void {
     if (this.#ended) return;
-    this.#janitor.tick();
+    if (!this.operations.suspension.isResting) this.#janitor.tick();
     this.names.zones.tick();
     this.operations.look();
     this.#tickTimer = this.engine.world.clock.after(TICK_MS, () => this.#tick());
@@ -295,12 +303,20 @@ export class Pooler {
 
   // ── The end ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Ends at once: doors closed, everybody dropped. `onExit` follows. */
+  /**
+   * Ends at once: doors closed, everybody dropped. What was handed over to another process is left as it is. `onExit` follows.
+   */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#tickTimer?.cancel();
     this.#periodTimer?.cancel();
+    const { suspension } = this.operations;
+    suspension.stop();
+    if (suspension.isHandedOver) {
+      this.#options.onExit();
+      return;
+    }
     this.listeners.close();
     for (const server of this.residents.servers) server.close("server shutting down");
     for (const client of this.residents.clients) client.close(null);

@@ -66,6 +66,11 @@ export class Suspension {
     this.#listeners.goOn();
   }
 
+  /** The pooler ends. */
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
   /** From then on nobody may write to a connection, or close one, of itself. */
   get isResting(): boolean {
     return this.#phase === Phase.servers || this.#phase === Phase.rest;
