@@ -2,6 +2,7 @@
  * What becomes of a cancel request: whose query it names, and the road it takes.
  *
  *     key of a client of ours ─┬─ its query runs ─────▶ `CancelForward`, to PostgreSQL
+ *                              ├─ it waits, unsent ───▶ answered here, at once (`cancelled-unit.ts`)
  *                              └─ it wants nothing ───▶ dropped
  *     key of a peer's client ──────────────────────────▶ `PeerForward`, while it may still be passed on
  *
@@ -60,6 +61,7 @@ function cancel(carrier: Client, target: Client): CancelRoad | null {
     target.console.cancel(target);
     return end(carrier, "cancel request for console client");
   }
+  if (target.cancelWaiting()) return end(carrier, "cancel request for waiting client");
   const { server } = target;
   if (server === null || target.isSettingParameters) return end(carrier, "cancel request for idle client");
   return new CancelForward(server, (outcome) => carrier.close(outcome));

@@ -93,6 +93,13 @@ export class ClientStartup {
     return this.#cancel === null ? null : this.#cancel.peer;
   }
 
+  /** For the log: whom the cancel request is for. Null for a client that carries none. */
+  get cancelWhose(): string | null {
+    const { cancelPeer, cancelPool } = this;
+    if (cancelPeer !== null) return `peer-${cancelPeer.id}`;
+    return cancelPool === null ? null : `${cancelPool.database.name}/(nouser)`;
+  }
+
   /** What a connection that ends now is logged with; null: not at all, as it may be a health probe or a change of mind. */
   closeReason(error: (Error & { code?: string }) | null): string | null {
     if (this.#phase === Phase.handshake && error !== null) return `TLS handshake error: ${error.message}`;

@@ -27,6 +27,7 @@ import { Frontend } from "../protocol/message-type.ts";
 import { badPacketHeader } from "../protocol/startup.ts";
 import { ClientStatements } from "../state/prepared-statement.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
+import { Skip, isCancellable, noteNames, refuseUnit, skipMessage } from "./cancelled-unit.ts";
 import { isIdle, isKnown, mayNameStatement, stepOf } from "./client-message.ts";
 import { ClientStartup } from "./client-startup.ts";
 import type { ClientState } from "./client-state.ts";
@@ -100,6 +101,10 @@ export class Client implements ConnectionEvents, ServerSeeker {
   isSettingParameters = false;
   /** It has sent the beginning of a message and not its end: nothing else may go to its server now. */
   isMidMessage = false;
+  /** Of a unit that was cancelled before it was sent. */
+  #skip: Skip = Skip.nothing;
+  /** The unit that our SETs run for was. */
+  #setsForNothing = false;
   /** The end of that message goes to the server, or nowhere. */
   #restGoesOn = false;
   /** It says nothing more; what it has said is still to be dealt with. */
@@ -125,7 +130,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
 
   /** The prefix of its log lines. */
   toString(): string {
-    return `C-0x${this.id.toString(16).padStart(12, "0")}: ${this.databaseName ?? "(nodb)"}/${this.userName ?? "(nouser)"}@${this.source}`;
+    const whose = this.startup?.cancelWhose ?? `${this.databaseName ?? "(nodb)"}/${this.userName ?? "(nouser)"}`;
+    return `C-0x${this.id.toString(16).padStart(12, "0")}: ${whose}@${this.source}`;
   }
 
   /** "127.0.0.1:53211", "[::1]:53211", "unix(4711):6432". */
@@ -267,15 +273,23 @@ export class Client implements ConnectionEvents, ServerSeeker {
         else if (!this.#seat.take(this, framer, memory)) break;
         continue;
       }
+      if (this.#skip !== Skip.nothing) {
+        if (!isKnown(type)) {
+          this.#refuseUnknown(type);
+          return;
+        }
+        if (this.pool!.hasStatements && !noteNames(this, framer, memory)) continue;
+        this.#skip = skipMessage(this, this.#skip, type);
+        this.#pass();
+        continue;
+      }
       const named =
         mayNameStatement(type, memory, at, framer.available) && this.dedication === null && this.pool!.hasStatements;
       if (named && !isReadable(this, framer, memory)) continue;
       let server = this.server;
       if (server === null) {
         if (isIdle(type)) {
-          this.isMidMessage = !framer.last;
-          this.#restGoesOn = false;
-          framer.advance();
+          this.#pass();
           continue;
         }
         if (!isKnown(type)) {
@@ -364,6 +378,13 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.server.outbox.add(memory, start, end);
   }
 
+  /** The message that is offered goes nowhere. */
+  #pass(): void {
+    this.isMidMessage = !this.framer.last;
+    this.#restGoesOn = false;
+    this.framer.advance();
+  }
+
   #refuseUnknown(type: number): void {
     this.engine.log.warning(`${this} unknown pkt from client: '${String.fromCharCode(type)}'`);
     this.fail(poolerError(PoolerErrors.unknownPacket));
@@ -396,6 +417,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.isSettingParameters = setParameters(this.engine, this, server, (failure) => {
       this.isSettingParameters = false;
       if (this.server !== server) return;
+      if (this.#setsForNothing) this.clock.end(this.pool!.database.counters, this.engine.turn.now, true);
+      this.#setsForNothing = false;
       if (failure === null) {
         this.#holds.release(Hold.waiting);
         this.#process();
@@ -404,6 +427,28 @@ export class Client implements ConnectionEvents, ServerSeeker {
       this.engine.log.warning(`${server} varcache_apply failed: ${failure}`);
       server.close("var change failed", true, poolerError(PoolerErrors.invalidServerParameter));
     });
+  }
+
+  /**
+   * A cancel request came. True when it was for a unit of which nothing was sent: nothing will be, and the client is told.
+   */
+  cancelWaiting(): boolean {
+    const { framer, pool } = this;
+    const waits = this.server === null ? this.waiting.queued : this.isSettingParameters;
+    if (pool === null || this.startup !== null || !waits || this.#skip !== Skip.nothing) return false;
+    if (!framer.next(this.engine.settings.maxPacketSize) || framer.continues || !isCancellable(framer.type))
+      return false;
+    if (this.server === null) {
+      pool.leaveQueue(this);
+      this.entered("idle");
+      this.clock.end(pool.database.counters, this.engine.turn.now, true);
+    } else {
+      this.#setsForNothing = true;
+    }
+    this.#skip = refuseUnit(this, framer.type);
+    this.#holds.release(Hold.waiting);
+    this.#process();
+    return true;
   }
 
   // ── What it is answered ─────────────────────────────────────────────────────────────────────────────────────────

@@ -163,7 +163,7 @@ function relayParse(
 }
 
 /** PostgreSQL is going to skip this Parse: its name is lost. What it cannot read is skipped without a word. */
-function noteSkippedParse(client: Client, framer: Framer, memory: Uint8Array): void {
+export function noteSkippedParse(client: Client, framer: Framer, memory: Uint8Array): void {
   const parts = inspectParse(memory, framer.at, framer.size, client.engine.parts.parse);
   if (parts === null || parts.nameStart === parts.nameEnd) return;
   const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));

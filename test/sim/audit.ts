@@ -4,6 +4,7 @@
  * - Two clients are never in one transaction (implicit ones up to a Sync included), nor in one session in session mode.
  * - Nothing that no client sent runs inside a client's transaction.
  * - A client's statements run in the order in which it sent them, each at most once, wherever they run.
+ * - What was cancelled while it waited for a server does not run, and had not run.
  */
 import type { Chronicle } from "./chronicle.ts";
 import { identityParts } from "./statement.ts";
@@ -35,6 +36,8 @@ export class Audit {
   readonly #sessionsKept: (database: string) => boolean;
   readonly #hasLeft: (client: number) => boolean;
   readonly #lastSerial = new Map<number, number>();
+  readonly #ran = new Set<string>();
+  readonly #spared = new Set<string>();
 
   /** `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more? */
   constructor(
@@ -59,6 +62,16 @@ export class Audit {
     return this.faults.some((fault) => fault.database === database && fault.atMs >= sinceMs);
   }
 
+  /** The statement's client was told that it was cancelled before it was sent. */
+  spared(identity: string): void {
+    if (this.#ran.has(identity)) this.#chronicle.violate(`${identity} was cancelled as if it had waited, but has run`);
+    this.#spared.add(identity);
+  }
+
+  get sparedCount(): number {
+    return this.#spared.size;
+  }
+
   ran(backend: AuditedBackend, identity: string | null, statement: Statement): void {
     this.statements++;
     this.#chronicle.say(() => `backend ${backend.id} runs ${statement.verb} of ${identity ?? "nobody"}`);
@@ -72,6 +85,9 @@ export class Audit {
       if (statement.verb === "discard") backend.sessionOwner = null;
       return;
     }
+    this.#ran.add(identity);
+    if (this.#spared.has(identity))
+      this.#chronicle.violate(`backend ${backend.id} ran ${identity}, which had been cancelled while it waited`);
     const { client, serial } = identityParts(identity);
     if (backend.owner !== null && backend.owner !== client) {
       this.#chronicle.violate(

@@ -33,7 +33,7 @@ export interface PoolView {
   readonly clients: Readonly<Record<string, number>>;
   readonly servers: Readonly<Record<string, number>>;
   /** Those who wait for a server, first come first, and those who have one; by ids that are never used again. */
-  readonly waiters: readonly number[];
+  readonly waiters: readonly { readonly id: number; readonly sinceMs: number }[];
   readonly holders: ReadonlySet<number>;
   /** Each list counted by walking it, to be compared with the figures above; empty when the engine has none. */
   readonly problems: readonly string[];

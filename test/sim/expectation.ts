@@ -4,6 +4,8 @@
  * Drives a scripted session of its own, lazily: only as far as the received messages need it, because where a cancel
  * hits is known only when its error arrives. ParameterStatus is compared as knowledge, not as bytes: who shares servers
  * is told of changes at other times, but must know the right values at each ReadyForQuery.
+ *
+ * One thing a private PostgreSQL has not: a unit may be cancelled while it waits for a server, before any of it was run.
  */
 import { Buffer } from "node:buffer";
 import { ScriptedSession } from "./scripted-session.ts";
@@ -11,8 +13,15 @@ import type { SessionSettings } from "./session-settings.ts";
 import { TRACKED } from "./session-settings.ts";
 import { FLUSH, READ } from "./session-steps.ts";
 import type { Step, StepAnswer, Steps } from "./session-steps.ts";
-import { fieldsOf } from "./wire.ts";
+import { fieldsOf, message } from "./wire.ts";
 import type { Message } from "./wire.ts";
+
+/** The next message begins a unit: whether it is run, or was cancelled while it waited, shows in its first answer. */
+const BEGIN = Symbol("begin");
+/** The text of a cancelled wait; whoever runs something adds its identity. */
+const WAIT_CANCELLED = "canceling statement due to user request";
+const IDENTITIES = /\bc\d+:\d+/g;
+const READY_IDLE = message("Z", Buffer.from("I"));
 
 interface Sent extends Message {
   readonly sentAtMs: number;
@@ -24,16 +33,31 @@ export class Expectation {
   readonly told = new Map<string, string>();
   readonly #steps: Steps;
   readonly #cancelMayHit: (sentAtMs: number) => boolean;
+  readonly #spared: (identities: readonly string[]) => void;
   #sent: Sent[] = [];
   #current: Sent | null = null;
   #pending: Step | null = null;
   #over = false;
+  /** Messages of the extended protocol were given to the session, and no Sync. */
+  #inUnit = false;
+  /** A cancelled unit is skipped up to its Sync. */
+  #skipping = false;
+  /** The ReadyForQuery of a cancelled unit is still to come. */
+  #owesReady = false;
 
-  /** `cancelMayHit`: may a cancel of this client hit the message that was sent then? */
-  constructor(settings: SessionSettings, cancelMayHit: (sentAtMs: number) => boolean) {
+  /**
+   * `cancelMayHit`: may a cancel of this client hit the message that was sent then? `spared` is told of statements that were
+   * cancelled while they waited, and must never run.
+   */
+  constructor(
+    settings: SessionSettings,
+    cancelMayHit: (sentAtMs: number) => boolean,
+    spared: (identities: readonly string[]) => void,
+  ) {
     this.session = new ScriptedSession(settings, null);
     this.#steps = this.session.run();
     this.#cancelMayHit = cancelMayHit;
+    this.#spared = spared;
   }
 
   /** A whole message has gone out. */
@@ -59,6 +83,14 @@ export class Expectation {
       if (this.#over) return `got ${describe(actual)} after the session's end`;
       if (expected === READ || expected === FLUSH || expected === null)
         return `got ${describe(actual)} where nothing was expected`;
+      if (expected === BEGIN) {
+        if (this.#isCancelledWait(actual)) {
+          this.#spare();
+          return null;
+        }
+        this.#begin();
+        continue;
+      }
       if (typeof expected === "number") {
         this.#pending = null;
         this.#step(this.#isCancel(actual) && this.#cancelMayHit(this.#current?.sentAtMs ?? 0));
@@ -67,7 +99,8 @@ export class Expectation {
       if (expected[0] !== actual.type.charCodeAt(0) || !expected.subarray(5).equals(actual.body)) {
         return `got ${describe(actual)} instead of ${describe(messageIn(expected))}`;
       }
-      this.#pending = null;
+      if (this.#owesReady) this.#owesReady = false;
+      else this.#pending = null;
       return actual.type === "Z" ? this.#misinformed() : null;
     }
   }
@@ -76,9 +109,12 @@ export class Expectation {
   beginsNext(part: Buffer): boolean {
     let expected = this.#peek();
     // What comes behind a rest depends on a cancel; without one the answer goes on.
-    while (typeof expected === "number") {
-      this.#pending = null;
-      this.#step(false);
+    while (typeof expected === "number" || expected === BEGIN) {
+      if (expected === BEGIN) this.#begin();
+      else {
+        this.#pending = null;
+        this.#step(false);
+      }
       expected = this.#peek();
     }
     const first = part[0] ?? 0;
@@ -87,21 +123,67 @@ export class Expectation {
   }
 
   /** The next step that matters to the outside, without deciding whether a cancel hits. */
-  #peek(): Step | null {
+  #peek(): Step | typeof BEGIN | null {
     for (;;) {
       if (this.#over) return null;
+      if (this.#owesReady) return READY_IDLE;
+      if (this.#skipping) {
+        const next = this.#sent.shift();
+        if (next === undefined) return READ;
+        this.#skip(next);
+        continue;
+      }
       if (this.#pending === null) this.#step(undefined);
       const step = this.#pending;
       if (step === READ) {
-        const next = this.#sent.shift();
+        const next = this.#sent[0];
         if (next === undefined) return READ;
-        // What a running COPY is fed belongs to the message that started it.
-        if (!this.session.isRunning) this.#current = next;
-        this.#step(next);
+        if (!this.#inUnit && !this.session.isRunning && this.session.status === "I" && "QFPBDEC".includes(next.type))
+          return BEGIN;
+        this.#begin();
       } else if (step === FLUSH) this.#step(undefined);
       else if (Buffer.isBuffer(step) && step[0] === 0x53) this.#step(undefined);
       else return step;
     }
+  }
+
+  /** The next message is run as PostgreSQL would. */
+  #begin(): void {
+    const next = this.#sent.shift() as Sent;
+    if ("PBDEC".includes(next.type)) this.#inUnit = true;
+    else if (next.type === "S") this.#inUnit = false;
+    // What a running COPY is fed belongs to the message that started it.
+    if (!this.session.isRunning) this.#current = next;
+    this.#step(next);
+  }
+
+  /** The next unit was cancelled while it waited. */
+  #spare(): void {
+    const next = this.#sent.shift() as Sent;
+    this.#skipping = true;
+    this.#skip(next);
+    if (!"QF".includes(next.type)) return;
+    this.#skipping = false;
+    this.#owesReady = true;
+  }
+
+  #skip({ type, body }: Sent): void {
+    if (type === "S") {
+      this.#skipping = false;
+      this.#owesReady = true;
+    } else if (type === "X") {
+      this.#over = true;
+    } else {
+      this.#spared(body.toString("latin1").match(IDENTITIES) ?? []);
+    }
+  }
+
+  #isCancelledWait(actual: Message): boolean {
+    return (
+      this.#isCancel(actual) &&
+      fieldsOf(actual.body).get("M") === WAIT_CANCELLED &&
+      this.#cancelMayHit(this.#sent[0]?.sentAtMs ?? 0)
+    );
   }
 
   #step(answer: StepAnswer): void {

@@ -21,7 +21,13 @@ export interface LawContext {
   readonly engine: EngineUnderTest;
   readonly serverPort: number;
   /** Who waited in which pool after the turn before this one, and since which turn. */
-  readonly queues: Map<string, ReadonlyMap<number, number>>;
+  readonly queues: Map<string, ReadonlyMap<number, Wait>>;
+}
+
+interface Wait {
+  readonly turn: number;
+  /** Tells one wait of a client from the next: a wait may be cancelled, and another begin in the same turn. */
+  readonly sinceMs: number;
 }
 
 /** Checked after each turn. */
@@ -47,16 +53,19 @@ function checkQueue({ world, queues }: LawContext, pool: PoolView): void {
   const key = `${pool.database}/${pool.user}`;
   const before = queues.get(key);
   if (before === undefined && pool.waiters.length === 0) return;
-  const now = new Map<number, number>();
-  for (const id of pool.waiters) now.set(id, before?.get(id) ?? world.turns);
+  const now = new Map<number, Wait>();
+  for (const { id, sinceMs } of pool.waiters) {
+    const known = before?.get(id);
+    now.set(id, known?.sinceMs === sinceMs ? known : { turn: world.turns, sinceMs });
+  }
   let earliest = Number.MAX_SAFE_INTEGER;
   let first = 0;
-  for (const [id, turn] of now) {
+  for (const [id, { turn }] of now) {
     if (turn >= earliest) continue;
     earliest = turn;
     first = id;
   }
-  for (const [id, turn] of before ?? []) {
+  for (const [id, { turn }] of before ?? []) {
     if (turn > earliest && !now.has(id) && pool.holders.has(id)) {
       world.chronicle.violate(`pool ${key} served client ${id} before client ${first}, which had come first`);
     }

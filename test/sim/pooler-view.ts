@@ -61,7 +61,7 @@ function viewPool(pool: ServerPool): PoolView {
     user: pool.user.name,
     clients,
     servers,
-    waiters: [...pool.core.waiters].map((client) => client.id),
+    waiters: [...pool.core.waiters].map(({ id, waiting }) => ({ id, sinceMs: waiting.since })),
     holders: new Set([...pool.clients.in(ClientState.active)].map((client) => client.id)),
     problems,
   };

@@ -35,6 +35,8 @@ export interface RunReport {
   /** How the clients ended, counted. */
   readonly outcomes: ReadonlyMap<string, number>;
   readonly cancelsHit: number;
+  /** Statements that were cancelled while they waited for a server. */
+  readonly spared: number;
   readonly faults: number;
   readonly lines: readonly string[];
   readonly scenario: Scenario;
@@ -172,6 +174,10 @@ class Run implements ClientHost {
     this.#world.chronicle.say(() => `log: ${line}`);
     const closing = / C-\w+: [^@]*@(\S+) closing because: (.*) \(age=/.exec(line);
     if (closing !== null) this.#closeReasons.set(closing[1] ?? "", closing[2] ?? "");
+  }
+
+  spared(identities: readonly string[]): void {
+    for (const identity of identities) this.#audit.spared(identity);
   }
 
   finished(client: SimClient): void {
@@ -332,6 +338,7 @@ class Run implements ClientHost {
       clients: this.#nextClient - 1,
       outcomes: this.outcomes,
       cancelsHit: this.#postgres.cancelsHit,
+      spared: this.#audit.sparedCount,
       faults: this.#audit.faults.length,
       lines: chronicle.lines ?? [],
       scenario: this.#scenario,

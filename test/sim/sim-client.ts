@@ -31,6 +31,8 @@ export interface ClientOrder {
 export interface ClientHost {
   /** May this client be closed with this error (null: without one), given what happened since `sinceMs`? */
   excuses(client: SimClient, sinceMs: number, text: string | null): boolean;
+  /** These statements were cancelled while they waited for a server. */
+  spared(identities: readonly string[]): void;
   /** The client's program is over and its connection closed. */
   finished(client: SimClient): void;
 }
@@ -67,8 +69,10 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     this.#random = random;
     this.order = order;
     this.owedSinceMs = world.nowMs;
-    this.#expectation = new Expectation(new SessionSettings(order.parameters), (sentAtMs) =>
-      this.#cancelMayHit(sentAtMs),
+    this.#expectation = new Expectation(
+      new SessionSettings(order.parameters),
+      (sentAtMs) => this.#cancelMayHit(sentAtMs),
+      (identities) => host.spared(identities),
     );
     const program = new ClientProgram(this, order.id, random, order.temper);
     this.#program = order.checking ? program.check() : program.run();

@@ -32,6 +32,10 @@ export interface BouncerOptions extends IniSections {
   readonly launcher?: readonly string[];
   /** Descriptors of this process that the pooler finds as its own 3, 4, … */
   readonly descriptors?: readonly number[];
+  /** Instead of a free one: several poolers may share a port. */
+  readonly port?: number;
+  /** Another program for this one pooler. */
+  readonly executable?: string;
   /** True: log lines go to stderr too, which `output()` shows. */
   readonly loud?: boolean;
 }
@@ -74,6 +78,7 @@ export class Bouncer {
   private constructor(options: BouncerOptions) {
     this.#user = unprivilegedUser();
     this.#options = options;
+    this.#port = options.port ?? 0;
     this.folder = makeTemporaryFolder("pgc-b-", this.#user);
     this.logPath = join(this.folder, "pooler.log");
     this.iniPath = join(this.folder, "pooler.ini");
@@ -275,7 +280,7 @@ export class Bouncer {
   }
 
   #spawn(): void {
-    const given = process.env["PGCARPOOL_EXECUTABLE"];
+    const given = this.#options.executable ?? process.env["PGCARPOOL_EXECUTABLE"];
     const executable = given ?? join(repository, "bin", "pgcarpool");
     // A clone below /root: nobody cannot read it, so the pooler starts as root and becomes nobody by itself.
     const startAsUser = this.#user !== null && isReachable(executable, this.#user);
