@@ -93,6 +93,8 @@ export class ServerDrain implements ServerHolder {
     }
     if (!pipeline.isEmpty) return;
     for (const cancel of server.cancels) cancel.targetReleased();
+    // The last of them has looked again by itself.
+    if (this.#isOver || !pipeline.isEmpty) return;
     // One that was sent would hit the ROLLBACK.
     if (server.cancels.size > 0) return;
     if (server.status === TransactionStatus.Idle) this.#finish();
