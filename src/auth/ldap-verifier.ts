@@ -18,11 +18,16 @@ import type { LdapOptions, SearchAndBind, SimpleBind } from "./ldap-options.ts";
 import { NO_CONTACT, ldapResultText } from "./ldap-result-text.ts";
 import type { PasswordVerdict, PasswordVerifier } from "./password-verifier.ts";
 
-/** One object for each text of options, kept while it is in force: it remembers certificates. */
+/** Logins that ask the directory at the same time; each costs it and us a connection. The others wait for their turn. */
+const PARALLEL_MAX = 32;
+
+/** One object for each text of options, kept while it is in force: it remembers certificates, and who waits. */
 export class LdapVerifier implements PasswordVerifier {
   readonly #options: LdapOptions;
   readonly #network: LdapNetwork;
   readonly #loadTls: () => Promise<LdapTls>;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
   #tls: Promise<LdapTls> | null = null;
 
   /** The last two are given by tests: the way to servers, and what judges their certificates. */
@@ -41,6 +46,19 @@ export class LdapVerifier implements PasswordVerifier {
     if (isNotUnicode(user) || isNotUnicode(password)) {
       return { ok: false, log: "user name or password is not UTF-8, which LDAP requires" };
     }
+    // A turn that ends is handed on, so that the count stays.
+    if (this.#running >= PARALLEL_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running += 1;
+    try {
+      return await this.#ask(user, password);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
+    }
+  }
+
+  async #ask(user: string, password: string): Promise<PasswordVerdict> {
     try {
       const { mode } = this.#options;
       const dn = mode.kind === "search" ? await this.#find(user, mode) : nameOf(user, mode);

@@ -14,7 +14,8 @@ export interface PasswordVerdict {
 export interface PasswordVerifier {
   /**
    * Whether `password` is `user`'s. Takes as long as the authority takes; never rejects. `remoteHost` is where the client
-   * comes from, in words: an address, or "unix".
+   * comes from, in words: an address, or "unix". All three are texts as `decodeText` makes them, so that bytes that are no
+   * UTF-8 survive.
    */
   verify(user: string, password: string, remoteHost: string): Promise<PasswordVerdict>;
 }

@@ -18,6 +18,7 @@ class Directory implements LdapNetwork {
   readonly targets: LdapTarget[] = [];
   startTlsFails = false;
   openSessions = 0;
+  mostSessions = 0;
 
   async open(target: LdapTarget): ReturnType<LdapNetwork["open"]> {
     this.calls.push(`open ${target.host}:${target.port}`);
@@ -26,6 +27,7 @@ class Directory implements LdapNetwork {
     if (this.startTlsFails) throw new LdapStartTlsError("no TLS here");
     if (target.host.startsWith("down")) throw new Error("connect ECONNREFUSED");
     this.openSessions += 1;
+    this.mostSessions = Math.max(this.mostSessions, this.openSessions);
     return {
       bind: async (dn, password) => {
         this.calls.push(`bind ${dn}`);
@@ -197,6 +199,18 @@ describe("servers", () => {
       "could not extract domain name from ldapbasedn",
     );
   });
+});
+
+test("a crowd takes turns, and everybody has one", async () => {
+  const directory = new Directory();
+  directory.passwords.set("uid=joe,dc=x", "p");
+  const judge = verifier(simple, directory);
+  for (let round = 0; round < 2; round += 1) {
+    const logins = Array.from({ length: 100 }, (_, i) => judge.verify("joe", i % 3 === 0 ? "p" : "wrong"));
+    expect((await Promise.all(logins)).filter(({ ok }) => ok)).toHaveLength(34);
+  }
+  expect(directory.mostSessions).toBe(32);
+  expect(directory.openSessions).toBe(0);
 });
 
 describe("encryption", () => {
