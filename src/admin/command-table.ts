@@ -21,6 +21,7 @@ import { showClientsCommand } from "./show-clients.ts";
 import { showConfigCommand } from "./show-config.ts";
 import { showDatabasesCommand } from "./show-databases.ts";
 import { showDnsHostsCommand, showDnsZonesCommand } from "./show-dns.ts";
+import { showFdsCommand } from "./show-fds.ts";
 import { makeShowHelp } from "./show-help.ts";
 import { showListsCommand } from "./show-lists.ts";
 import { showMemCommand } from "./show-mem.ts";
@@ -47,6 +48,7 @@ const LISTED: readonly ConsoleCommand[] = [
   showVersionCommand,
   showPeersCommand,
   showPeerPoolsCommand,
+  showFdsCommand,
   showSocketsCommand,
   showActiveSocketsCommand,
   showListsCommand,

@@ -21,6 +21,8 @@ export type Answer =
       readonly notices: readonly ErrorToSend[];
       readonly rows: readonly (readonly CellValue[])[];
       readonly tag: string;
+      /** The client has been sent columns and rows. */
+      readonly rowsAreSent: boolean;
     }
   | { readonly kind: "failed"; readonly error: ErrorToSend };
 
@@ -31,6 +33,8 @@ export interface CallInput {
   readonly text: string;
   readonly argument: string;
   readonly value: string;
+  /** It came as a Query: the command may send rows itself. */
+  readonly isSimple: boolean;
 }
 
 export class ConsoleCall {
@@ -43,6 +47,7 @@ export class ConsoleCall {
   readonly argument: string;
   /** What SET sets the key to. */
   readonly value: string;
+  readonly isSimple: boolean;
   readonly #text: string;
   readonly #finish: (answer: Answer) => void;
   readonly #notices: ErrorToSend[] = [];
@@ -56,6 +61,7 @@ export class ConsoleCall {
     this.localTime = input.localTime;
     this.argument = input.argument;
     this.value = input.value;
+    this.isSimple = input.isSimple;
     this.#text = input.text;
     this.#finish = finish;
   }
@@ -75,7 +81,12 @@ export class ConsoleCall {
   }
 
   done(tag: string): void {
-    this.#end({ kind: "done", notices: this.#notices, rows: this.#rows, tag });
+    this.#end({ kind: "done", notices: this.#notices, rows: this.#rows, tag, rowsAreSent: false });
+  }
+
+  /** As `done`, for a command that has sent columns and rows itself. */
+  answered(tag: string): void {
+    this.#end({ kind: "done", notices: [], rows: [], tag, rowsAreSent: true });
   }
 
   fail(message: string, code: string = PROTOCOL_VIOLATION): void {

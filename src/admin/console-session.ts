@@ -147,7 +147,7 @@ export class ConsoleSession implements Console {
       });
       return;
     }
-    this.#run(client, found.statement, (answer) => this.#answerQuery(client, found.statement, answer));
+    this.#run(client, found.statement, true, (answer) => this.#answerQuery(client, found.statement, answer));
   }
 
   #answerQuery(client: Client, statement: ConsoleStatement | null, answer: Answer): void {
@@ -157,7 +157,7 @@ export class ConsoleSession implements Console {
     }
     const parts: Uint8Array[] = answer.notices.map((notice) => noticeResponse(notice));
     const columns = statement?.command.columns ?? [];
-    if (columns.length > 0) parts.push(describeRows(columns, []));
+    if (columns.length > 0 && !answer.rowsAreSent) parts.push(describeRows(columns, []));
     for (const row of answer.rows) parts.push(encodeRow(columns, [], row));
     parts.push(commandComplete(answer.tag));
     this.#sendReady(client, parts);
@@ -174,7 +174,7 @@ export class ConsoleSession implements Console {
       this.#reply(client, nextRows(execution));
       return;
     }
-    this.#run(client, portal.statement, (answer) => {
+    this.#run(client, portal.statement, false, (answer) => {
       if (answer.kind === "failed") {
         this.#reply(client, answer.error);
         return;
@@ -187,9 +187,9 @@ export class ConsoleSession implements Console {
   // ── Commands ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** `finish` is called once, now or later; not when the client leaves before. */
-  #run(client: Client, statement: ConsoleStatement, finish: (answer: Answer) => void): void {
+  #run(client: Client, statement: ConsoleStatement, isSimple: boolean, finish: (answer: Answer) => void): void {
     this.#localTime ??= new LocalTime();
-    const input = { ...statement, pooler: this.#pooler, client, localTime: this.#localTime };
+    const input = { ...statement, isSimple, pooler: this.#pooler, client, localTime: this.#localTime };
     const call = new ConsoleCall(input, (answer) => {
       if (this.#call === call) this.#call = null;
       finish(answer);

@@ -7,7 +7,7 @@
  * Counterpart: PgBouncer's `takeover.c`, from `takeover_load_fd` to `takeover_postprocess_fds`.
  */
 import { ScramKeys, scramKeyBytes } from "../auth/scram-keys.ts";
-import { StoredSecret } from "../auth/stored-secret.ts";
+import type { StoredSecret } from "../auth/stored-secret.ts";
 import { adoptConnection } from "../net/adopt-connection.ts";
 import type { AdoptedConnection } from "../net/adopt-connection.ts";
 import type { Client } from "../session/client.ts";
@@ -18,6 +18,9 @@ import type { ClientForm, ServerForm } from "../session/session-form.ts";
 import { linkUp, poolOf, takeUpClient, takeUpServer, takeUpUser } from "../session/session-heir.ts";
 import type { HandedSecrets } from "../session/session-heir.ts";
 import type { InheritedSocket } from "./listeners.ts";
+
+/** The application_name with which a pooler of our kind asks for sockets: it understands one column more. */
+export const HEIR_NAME = "pgcarpool takeover 1";
 
 export const SocketTask = { pooler: "pooler", client: "client", server: "server" } as const;
 export type SocketTask = (typeof SocketTask)[keyof typeof SocketTask];

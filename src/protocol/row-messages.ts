@@ -14,6 +14,7 @@ export interface ColumnType {
 
 export const ColumnTypes = {
   Bool: { oid: 16, sizeBytes: 1 },
+  Bytea: { oid: 17, sizeBytes: -1 },
   Int8: { oid: 20, sizeBytes: 8 },
   Int4: { oid: 23, sizeBytes: 4 },
   Text: { oid: 25, sizeBytes: -1 },
