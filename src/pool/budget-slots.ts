@@ -12,6 +12,9 @@ import { invariant } from "./invariant.ts";
 import { Slot, SlotRequest, SlotUse } from "./slot.ts";
 import type { SlotAsker, SlotSource } from "./slot.ts";
 
+/** Two pools that both have clients waiting do not take a server from each other more often than this. */
+const CONTESTED_AFTER_MS = 100;
+
 export class BudgetSlots implements SlotSource, BudgetMember {
   readonly #budgets: readonly Budget[];
   #asker: SlotAsker | null = null;
@@ -40,6 +43,34 @@ export class BudgetSlots implements SlotSource, BudgetMember {
   get #hasLine(): boolean {
     for (const budget of this.#budgets) if (budget.waiting.size > 0) return true;
     return false;
+  }
+
+  isOwed(now: number): boolean {
+    for (const budget of this.#budgets) {
+      for (const member of budget.waiting) {
+        if (member !== this && member.needs(this.#budgets) && this.#yieldsTo(member.asker, now)) return true;
+      }
+    }
+    return false;
+  }
+
+  needs(budgets: readonly Budget[]): boolean {
+    let needs = false;
+    for (const budget of this.#budgets) {
+      if (budget.shortfall(this) === 0) continue;
+      if (!budgets.includes(budget)) return false;
+      needs = true;
+    }
+    return needs;
+  }
+
+  /** Who waits here too keeps the server, unless the other has waited longer and has less. */
+  #yieldsTo(other: SlotAsker, now: number): boolean {
+    const { waitingSince, connections } = this.asker;
+    const theirs = other.waitingSince;
+    if (waitingSince === null || theirs === null) return theirs !== null;
+    if (theirs >= waitingSince || now - theirs < CONTESTED_AFTER_MS) return false;
+    return other.connections === 0 || other.connections + 1 < connections;
   }
 
   join(asker: SlotAsker): void {

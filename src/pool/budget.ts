@@ -15,6 +15,8 @@ export interface BudgetMember {
   readonly promised: boolean;
   /** All its budgets have room. */
   readonly hasRoom: boolean;
+  /** One server less in these budgets would help it: it waits for room in one of them, and for room in no other. */
+  needs(budgets: readonly Budget[]): boolean;
   /** Its open request is answered with a slot. */
   answer(now: number): void;
 }

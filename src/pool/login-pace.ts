@@ -1,12 +1,15 @@
 /**
- * How fast a pool may try to connect: so many attempts at once (PgBouncer: one), and after a failed one none until `server_login_retry`
- * has passed since the start of the last. PgBouncer's counterpart: `last_connect_time` and `last_connect_failed` of PgPool.
+ * How fast a pool may try to connect. The first login of a generation (at the start, after a failure, after RECONNECT or a changed
+ * configuration) goes alone: what it meets, the others would meet too. After a success several may be under way at once (PgBouncer: one).
+ * After a failure none is tried until `server_login_retry` has passed since the start of the last. PgBouncer's counterpart: `last_connect_time` and `last_connect_failed` of PgPool.
  */
 import type { PoolPolicy } from "./pool-policy.ts";
 
 export class LoginPace {
   #startedAt = -Infinity;
   #failed = false;
+  /** A login of this generation has succeeded. */
+  #proven = false;
 
   /** The last attempt that ended has failed. */
   get failed(): boolean {
@@ -18,9 +21,14 @@ export class LoginPace {
     return this.#startedAt;
   }
 
+  /** How many may be under way at the same time. */
+  atOnceMax(policy: PoolPolicy): number {
+    return this.#proven ? policy.loginsAtOnceMax : 1;
+  }
+
   /** `inProgress`: attempts that have begun and not ended. Never twice in one instant after a failure, even with no pause configured. */
   mayStart(policy: PoolPolicy, inProgress: number, now: number): boolean {
-    if (inProgress >= policy.loginsAtOnceMax) return false;
+    if (inProgress >= this.atOnceMax(policy)) return false;
     if (!this.#failed) return true;
     return now > this.#startedAt && now - this.#startedAt >= policy.loginRetryMs;
   }
@@ -31,9 +39,16 @@ export class LoginPace {
 
   succeeded(): void {
     this.#failed = false;
+    this.#proven = true;
   }
 
   fail(): void {
     this.#failed = true;
+    this.#proven = false;
+  }
+
+  /** A new generation: nothing is known of how a login ends now. */
+  begin(): void {
+    this.#proven = false;
   }
 }

@@ -267,6 +267,7 @@ export class Pool<S extends PoolServer<S>, W> {
    * tick or when picked; others when released.
    */
   markCloseNeeded(now: number): void {
+    this.#supply.pace.begin();
     for (const state of Object.values(ServerState)) {
       for (const server of this.servers.in(state)) server.closeNeeded = true;
     }
@@ -355,7 +356,8 @@ export class Pool<S extends PoolServer<S>, W> {
     if (this.#lifetime.ends(policy, server.openedAt, now)) this.#supply.retire(server, "server lifetime over");
     else if (afterClient && policy.checks && policy.checkDelayMs === 0 && !this.#paused && !server.closeNeeded) {
       this.servers.move(server.place, ServerState.used, now);
-    } else this.#placeFree(server, now);
+    } else if (isUsable(server) && !this.#paused && this.#supply.isOwed(now)) this.#supply.retire(server, "evicted");
+    else this.#placeFree(server, now);
     this.#settle(now, false);
   }
 

@@ -68,6 +68,8 @@ export interface SlotAsker {
   readonly waitingSince: number | null;
   /** Since when the server that it could best do without has been quiet, monotonic ms; null when it can spare none. */
   readonly sparedSince: number | null;
+  /** How many slots it holds. */
+  readonly connections: number;
   /** Closes that server ("evicted"). Its slot comes back at once or later. */
   evict(): void;
   /** The answer to a `request` that got null; the request is no longer open. Who does not want the slot any more gives it back at once. */
@@ -100,6 +102,11 @@ export interface SlotSource {
   request(asker: SlotAsker, request: SlotRequest, now: number): Slot | null;
   /** The open request will be answered by servers that are closing already. */
   readonly promised: boolean;
+  /**
+   * A server of this pool has become free. True: its place is another pool's, that waits and has none or far fewer; the server is to be
+   * closed. Nobody else waits at all, usually, and this costs nothing then.
+   */
+  isOwed(now: number): boolean;
   /** The open request, if there is one, is withdrawn. A slot that is already under way may still be granted. */
   cancelRequest(asker: SlotAsker): void;
   /** A slot for a cancel request: counted, never refused (a full database is where a cancel is needed most). */

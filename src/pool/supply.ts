@@ -95,6 +95,11 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     return servers.total - this.#dedicated.size - (servers.count(ServerState.new) - this.#dedicatedNew);
   }
 
+  /** The place of a server that has become free is another pool's. */
+  isOwed(now: number): boolean {
+    return this.#slots.isOwed(now);
+  }
+
   /** Clients that wait for any server, beyond those that are free or will soon be. */
   get unmet(): number {
     const { servers, waiters } = this.#pool;
@@ -122,7 +127,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     const logins = this.#loginsInProgress;
     if (dedicated.length === 0 || !this.#pace.mayStart(policy, logins, now)) return 0;
     const leaving = this.#leaving.size;
-    const startable = Math.min(dedicated.length, policy.loginsAtOnceMax - logins);
+    const startable = Math.min(dedicated.length, this.#pace.atOnceMax(policy) - logins);
     const ofSize = policy.sizeMax > 0 ? startable - (policy.sizeMax - (this.connections - leaving)) : 0;
     const ofBudgets = this.#asked && !this.#slots.promised ? 1 - leaving : 0;
     return Math.max(0, ofSize, ofBudgets);
@@ -222,7 +227,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
 
   /** Opens one beyond what clients want, if that takes nothing from anybody. */
   fill(now: number): void {
-    if (!this.#asked && this.#room(now, false) !== Room.none) this.#request(SlotRequest.attempt, now);
+    if (!this.#asked && this.#loginsInProgress === 0 && this.#room(now, false) !== Room.none)
+      this.#request(SlotRequest.attempt, now);
   }
 
   warm(another: boolean): void {

@@ -30,6 +30,9 @@ import type { ServerSeeker } from "./server-holder.ts";
 import { Task } from "./task.ts";
 import type { User } from "./user.ts";
 
+/** Logins of a pool that run at the same time, once one has succeeded: waiters are served sooner, and PostgreSQL meets no herd. */
+const LOGINS_AT_ONCE_MAX = 4;
+
 /** `server_check_query` of this text means an empty Query. */
 const EMPTY_QUERY = "<empty>";
 const IDLE = 0x49;
@@ -71,7 +74,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
       lifetimeMs: 0,
       loginRetryMs: 0,
       roundRobin: false,
-      loginsAtOnceMax: 1,
+      loginsAtOnceMax: LOGINS_AT_ONCE_MAX,
       keepFilled: false,
     };
     this.refreshPolicy();

@@ -132,16 +132,55 @@ describe("eviction", () => {
     busy.acquire("a");
     busy.acquire("b");
     poor.now = 2 * SECOND;
-    poor.acquire("p");
+    const waiting = new Waiting("p");
+    poor.pool.acquire(waiting, 2 * SECOND);
     expect([used!.place.state, tested!.place.state, busy.host.reasons]).toEqual(["tested", "tested", []]);
-    for (const waiting of busy.waiting) expect(waiting).toBeDefined();
     busy.pool.checked(used!, 3 * SECOND);
     busy.pool.checked(tested!, 3 * SECOND);
+    poor.pool.leave(waiting);
     busy.pool.released(used!, 3 * SECOND);
     busy.tick(5 * SECOND);
     expect(used!.place.state).toBe("used");
-    poor.tick(5 * SECOND);
+    poor.now = 5 * SECOND;
+    poor.acquire("q");
     expect(busy.host.retired).toEqual([{ server: used, reason: "evicted" }]);
+  });
+
+  it("happens at the moment a server becomes free", () => {
+    const { all } = rigs(2, 1);
+    const [busy, poor] = all as [Rig, Rig];
+    const [server] = busy.idle(1);
+    busy.acquire("a");
+    poor.acquire("p");
+    expect(busy.host.reasons).toEqual([]);
+    busy.pool.released(server!, 1);
+    expect(busy.host.retired).toEqual([{ server, reason: "evicted" }]);
+    busy.pool.closed(server!, 2);
+    expect(poor.host.slots.length).toBe(1);
+  });
+
+  it("a pool that is always busy gives way to one that has nothing, and keeps its share", () => {
+    const { all } = rigs(2, 4);
+    const [busy, poor] = all as [Rig, Rig];
+    const servers = busy.idle(4);
+    for (let i = 0; i < 20; i++) busy.acquire(`b${i}`);
+    for (let i = 0; i < 20; i++) poor.acquire(`p${i}`);
+    // Both have clients waiting all the time, and every server is released every 50 ms.
+    for (let now = 50; now < 5_000; now += 50) {
+      for (const rig of [busy, poor]) {
+        rig.now = now;
+        for (const server of rig.pool.servers.in("active")) {
+          rig.pool.released(server, now);
+          rig.acquire(`later ${now}`);
+        }
+      }
+      for (const { server } of busy.host.retired.splice(0)) busy.pool.closed(server, now);
+      for (const { server } of poor.host.retired.splice(0)) poor.pool.closed(server, now);
+      while (poor.host.slots.length > 0) poor.open();
+      while (busy.host.slots.length > 0) busy.open();
+    }
+    expect([busy.pool.connections, poor.pool.connections]).toEqual([2, 2]);
+    expect(servers.filter((server) => server.place.state === "active").length).toBe(2);
   });
 
   it("closes nothing in vain: not when another budget stays full", () => {

@@ -21,6 +21,8 @@ describe("opening servers", () => {
 
   it("makes several attempts at a time where that is allowed, never more than are wanted", () => {
     const rig = new Rig({ loginsAtOnceMax: 4 });
+    rig.acquire("first");
+    rig.open();
     for (const name of ["a", "b", "c"]) rig.acquire(name);
     expect(rig.host.slots.length).toBe(3);
     rig.acquire("d");
@@ -28,8 +30,26 @@ describe("opening servers", () => {
     expect(rig.host.slots.length).toBe(4);
   });
 
+  it("the first login of a generation goes alone: at the start, after a failure, after RECONNECT", () => {
+    const rig = new Rig({ loginsAtOnceMax: 4, loginRetryMs: SECOND });
+    for (const name of ["a", "b", "c", "d"]) rig.acquire(name);
+    expect(rig.host.slots.length).toBe(1);
+    const failed = rig.announce();
+    rig.pool.openFailed(failed, failed.slot!, 1);
+    rig.tick(2 * SECOND);
+    expect(rig.host.slots.length).toBe(1);
+    rig.open();
+    expect(rig.host.slots.length).toBe(3);
+    for (let i = 0; i < 3; i++) rig.open();
+    rig.pool.markCloseNeeded(3 * SECOND);
+    for (const name of ["e", "f"]) rig.acquire(name);
+    expect(rig.host.slots.length).toBe(1);
+  });
+
   it("knows no limit with size 0", () => {
     const rig = new Rig({ sizeMax: 0, loginsAtOnceMax: 100 });
+    rig.idle(1);
+    rig.acquire("first");
     for (let i = 0; i < 50; i++) rig.acquire(`${i}`);
     expect(rig.host.slots.length).toBe(50);
   });

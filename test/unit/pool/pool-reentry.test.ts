@@ -72,6 +72,8 @@ describe("calling back", () => {
 
   it("servers freed for others inside acquire are handed out by the next call", () => {
     const rig = new Rig({ loginsAtOnceMax: 2 });
+    rig.idle(1);
+    rig.acquire("holder");
     rig.host.onOpen = () => {
       rig.host.onOpen = () => {};
       rig.acquire("other");
