@@ -255,3 +255,12 @@ describe("resolv_conf", () => {
     expect(dns.asked(HOST)).toBe(1);
   });
 });
+
+test("names in listen_addr: all addresses of one, and a name that nobody knows is a warning", async () => {
+  const bouncer = await start({ shop: at(ONE) }, { listen_addr: "no-such-host.invalid, localhost" });
+  expect(bouncer.log()).toMatch(/WARNING cannot resolve no-such-host\.invalid: /);
+  expect(bouncer.log()).toMatch(/LOG listening on 127\.0\.0\.1:/);
+  expect(await places(bouncer, "shop", 1)).toEqual([ONE]);
+  const failed = await Bouncer.startAndFail({ settings: { listen_addr: "no-such-host.invalid" } });
+  expect(failed.output).toContain("FATAL failed to listen on any address in listen_addr list: no-such-host.invalid");
+});
