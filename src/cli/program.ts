@@ -6,6 +6,7 @@
  */
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
+import { resolve } from "node:path";
 import { createConsole } from "../admin/admin-console.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { loadConfiguration } from "../config/load.ts";
@@ -22,6 +23,7 @@ import { createWorld } from "../net/world-of-runtime.ts";
 import type { World } from "../net/world.ts";
 import type { ListeningMeans } from "../pooler/listeners.ts";
 import { Pooler } from "../pooler/pooler.ts";
+import type { TakenOver } from "../pooler/takeover.ts";
 import { parseCommandLine, usage } from "./command-line.ts";
 import type { CommandLine } from "./command-line.ts";
 import { daemonize } from "./daemon.ts";
@@ -33,6 +35,7 @@ import { checkPidfile, writePidfile } from "./pidfile.ts";
 import { ServiceNotifier } from "./service-notifier.ts";
 import { SignalActions } from "./signal-actions.ts";
 import type { Signals } from "./signals.ts";
+import { OldProcess, TakeoverError } from "./takeover.ts";
 import { processUpLine, versionLines } from "./version-lines.ts";
 
 export interface Program {
@@ -118,18 +121,18 @@ class Process {
     this.#changeUser(settings);
     // As the user who is to write it from now on.
     this.#openLog(settings, datagrams);
-    if (this.#line.reboot) {
-      this.#die(isActivated ? "cannot reboot under service manager" : "online restart (-R) is not supported");
+    const takesOver = await this.#findOldProcess(settings, isActivated);
+    if (!takesOver) {
+      const pidProblem = checkPidfile(settings.pidfile, this.#log);
+      if (pidProblem !== null) this.#die(pidProblem);
     }
-    if (!isActivated && (await isServed(settings))) this.#die("unix socket is in use, cannot continue");
-    const pidProblem = checkPidfile(settings.pidfile, this.#log);
-    if (pidProblem !== null) this.#die(pidProblem);
     if (this.#line.daemon) {
       if (settings.pidfile === "") this.#die("daemon needs pidfile configured");
       daemonize();
     }
+    const takenOver = takesOver ? await this.#takeOver(pooler, world) : null;
     this.#logLimits(limit, pooler);
-    const startProblem = (await pooler.start()) ?? writePidfile(settings.pidfile);
+    const startProblem = (await pooler.start(takenOver)) ?? writePidfile(settings.pidfile);
     if (startProblem !== null) this.#die(startProblem);
     // What nobody has caught leaves a state that nobody knows: better to be started again than to go on with it.
     process.on("uncaughtException", (error) => this.#die(`broken invariant: ${error.stack ?? error.message}`));
@@ -139,6 +142,40 @@ class Process {
     this.#log.log(`process up: ${processUpLine()}`);
     notifier.ready();
     this.#program.signals.deliverTo((signal) => actions.take(signal));
+  }
+
+  /** Whether there is a process whose place is to be taken (-R). Without -R there must be none. */
+  async #findOldProcess(settings: Settings, isActivated: boolean): Promise<boolean> {
+    const { reboot } = this.#line;
+    if (reboot && isActivated) this.#die("cannot reboot under service manager");
+    if (reboot) this.#log.warning("Online restart is deprecated, use so_reuseport instead");
+    const isThere = !isActivated && (await isServed(settings));
+    if (isThere && !reboot) this.#die("unix socket is in use, cannot continue");
+    if (isThere && settings.unixSocketDir.startsWith("@")) this.#die("cannot reboot with abstract Unix socket");
+    if (reboot && !isThere) this.#log.log("old process not found, try to continue normally");
+    return isThere;
+  }
+
+  /** The other process has ended when this resolves. */
+  async #takeOver(pooler: Pooler, world: World): Promise<TakenOver> {
+    const { settings } = pooler;
+    const descriptors = world.descriptors?.() ?? null;
+    if (descriptors === null) this.#die("cannot reboot: descriptors cannot be received here");
+    this.#program.signals.deliverTo((signal) => {
+      if (signal === "SIGINT" || signal === "SIGTERM") this.#die("takeover was in progress, going down immediately");
+    });
+    try {
+      const path = resolve(socketPath(settings.unixSocketDir, settings.listenPort));
+      const old = OldProcess.find(descriptors, path, this.#log);
+      if (old === null) this.#die("login failed");
+      const { sockets, fromPgBouncer } = await old.handOver();
+      const takenOver = await pooler.takeOver(sockets, fromPgBouncer);
+      await old.end(settings.pidfile);
+      return takenOver;
+    } catch (error) {
+      if (error instanceof TakeoverError) this.#die(error.message);
+      throw error;
+    }
   }
 
   #load(): Configuration {
@@ -234,12 +271,12 @@ async function isServed(settings: Settings): Promise<boolean> {
   const path = socketPath(settings.unixSocketDir, settings.listenPort);
   const abstract = path.startsWith("@");
   if (!abstract && !existsSync(path)) return false;
-  return new Promise((resolve) => {
+  return new Promise((found) => {
     const probe = connect(abstract ? `\0${path.slice(1)}` : path);
     probe.once("connect", () => {
       probe.destroy();
-      resolve(true);
+      found(true);
     });
-    probe.once("error", () => resolve(false));
+    probe.once("error", () => found(false));
   });
 }
