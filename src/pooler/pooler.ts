@@ -182,7 +182,7 @@ export class Pooler {
     for (const warning of loaded.warnings) log.warning(warning.message);
     if (!loaded.ok) {
       for (const error of loaded.errors) log.error(error.message);
-      log.error("config file loading failed");
+      log.warning("config file loading failed");
       return false;
     }
     const diff = applyReload(this.#configuration, loaded.configuration);
