@@ -43,6 +43,12 @@ export interface BouncerOptions extends IniSections {
 /** A row of the console: integers of any width arrive as numbers, everything else as text or null. */
 export type ConsoleRow = Readonly<Record<string, string | number | null>>;
 
+/** What a pooler that takes another's place may have of its own. */
+export interface Heir {
+  readonly runtime?: "node" | "bun";
+  readonly executable?: string;
+}
+
 export interface Exit {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -66,7 +72,7 @@ export class Bouncer {
   readonly folder: string;
   readonly logPath: string;
   readonly iniPath: string;
-  readonly runtime: "node" | "bun";
+  runtime: "node" | "bun";
   /** Resolves when the process has ended, by whatever cause. */
   exited: Promise<Exit> = Promise.resolve({ status: null, signal: null });
   readonly #user: UnprivilegedUser | null;
@@ -249,6 +255,28 @@ export class Bouncer {
     }
   }
 
+  /** Starts a pooler on the same configuration that takes the place of this one (-R). Returns when the old one has ended and it serves. */
+  async reboot(heir: Heir = {}): Promise<void> {
+    const old = this.exited;
+    const ups = this.logCount(/process up: /);
+    this.rebootStarted(heir);
+    let exit: Exit | null = null;
+    void this.exited.then((value) => (exit = value));
+    await waitFor("the new pooler to serve", () => exit !== null || this.logCount(/process up: /) > ups, startDeadlineMs);
+    if (exit !== null) throw new Error(`the new pooler ended (${JSON.stringify(exit)}):\n${this.log()}${this.output()}`);
+    await old;
+  }
+
+  /** `reboot` without waiting. Returns the process of the old pooler, which nobody looks after any more. */
+  rebootStarted(heir: Heir = {}): ChildProcess {
+    const old = this.#child;
+    if (old === null) throw new Error("the pooler does not run");
+    this.#dismissWatcher();
+    if (heir.runtime !== undefined) this.runtime = heir.runtime;
+    this.#spawn(["-R"], heir.executable);
+    return old;
+  }
+
   get #outputPath(): string {
     return join(this.folder, "output.txt");
   }
@@ -279,15 +307,15 @@ export class Bouncer {
     if (defect !== null) throw new Error(`the pooler's log shows a defect (${defect[0]}):\n${text}`);
   }
 
-  #spawn(): void {
-    const given = this.#options.executable ?? process.env["PGCARPOOL_EXECUTABLE"];
+  #spawn(more: readonly string[] = [], program?: string): void {
+    const given = program ?? this.#options.executable ?? process.env["PGCARPOOL_EXECUTABLE"];
     const executable = given ?? join(repository, "bin", "pgcarpool");
     // A clone below /root: nobody cannot read it, so the pooler starts as root and becomes nobody by itself.
     const startAsUser = this.#user !== null && isReachable(executable, this.#user);
     const becomes = this.#user !== null && !startAsUser ? ["-u", this.#user.name] : [];
     const output = openSync(this.#outputPath, "a");
     const { args = [], descriptors = [], launcher = [], loud = false } = this.#options;
-    const line = [...launcher, executable, ...(loud ? [] : ["--quiet"]), ...becomes, ...args, this.iniPath];
+    const line = [...launcher, executable, ...(loud ? [] : ["--quiet"]), ...becomes, ...args, ...more, this.iniPath];
     const child = spawn(line[0] as string, line.slice(1), {
       cwd: this.folder,
       stdio: ["ignore", output, output, ...descriptors],
