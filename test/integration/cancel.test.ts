@@ -133,22 +133,18 @@ describe("a cancel request", () => {
     await client.end();
   });
 
-  test("for an idle client, or one that waits, opens nothing and harms nobody", async () => {
+  test("for an idle client opens nothing and harms nobody", async () => {
     const holder = await bouncer.connect({ database: "one" });
     await holder.query("begin");
-    const waiter = await bouncer.connect({ database: "one" });
-    const waiting = waiter.query("select 1 as one");
     const received = (): number => cluster.log().split("connection received").length;
     const before = received();
-    await cancel(keyOf(waiter));
     const idle = await bouncer.connect({ database: "one" });
     await cancel(keyOf(idle));
     expect((await holder.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
     await holder.query("commit");
-    expect((await waiting).rows).toEqual([{ one: 1 }]);
     expect(received()).toBe(before);
-    expect(bouncer.logCount(/cancel request for idle client/)).toBeGreaterThanOrEqual(2);
-    await Promise.all([holder, waiter, idle].map((client) => client.end()));
+    expect(bouncer.logCount(/cancel request for idle client/)).toBeGreaterThanOrEqual(1);
+    await Promise.all([holder, idle].map((client) => client.end()));
   });
 
   test("goes out beside a pool that is full, five at once", async () => {

@@ -197,9 +197,10 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     this.#closeExpected = true;
   }
 
-  /** It expects nothing any more. */
+  /** It expects nothing any more, or nothing can come any more: its connection has broken, and it has not heard of that yet. */
   get hasLeft(): boolean {
-    return this.phase === "gone" || this.#closeExpected || this.#leaving !== null || this.#fatal !== null;
+    if (this.phase === "gone" || this.#closeExpected || this.#leaving !== null || this.#fatal !== null) return true;
+    return this.#end.peer?.inUse !== true;
   }
 
   destroy(): void {
