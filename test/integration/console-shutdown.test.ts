@@ -81,7 +81,8 @@ describe("SHUTDOWN", () => {
     await busy.query("begin");
     const console = await openConsole();
     await shutDown(console);
-    expect(await refusesTcp()).toBe(true);
+    // The line in the log comes before the deed.
+    await waitFor("the doors to close", refusesTcp);
     await expect(idle.query("select 1")).rejects.toMatchObject({ message: "server shutting down" });
     console.send(query("PAUSE"));
     expect((await console.until("Z"))[0]?.body.toString()).toContain("already suspended/paused");

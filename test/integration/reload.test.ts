@@ -155,7 +155,7 @@ describe("databases", () => {
     expect((await early.query("select session_user as name")).rows).toEqual([{ name: "bob" }]);
     await Promise.all([client.end(), early.end()]);
     await reloadBySignal(bouncer, { databases: { ...databases, lent } });
-    expect(bouncer.logContains(/losing forced user not supported, keeping old setting/)).toBe(true);
+    await bouncer.waitForLog(/losing forced user not supported, keeping old setting/);
     const later = await bouncer.connect({ database: "lent", user: "bob" });
     expect((await later.query("select session_user as name")).rows).toEqual([{ name: "ann" }]);
     await later.end();
