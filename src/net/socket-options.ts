@@ -20,8 +20,13 @@ import {
 import type { Libc } from "./libc.ts";
 import type { SocketOptions } from "./world.ts";
 
+/** Linux doubles the sizes of buffers that it is asked for (socket(7)). */
+const BUFFER_FACTOR = 2;
+
 /**
- * Sets what differs from the system's defaults on `fd`, a TCP socket. Returns the PgBouncer names of the settings that
+ * Sets what differs from the system's defaults on `fd`, a TCP socket. Neither runtime shows a socket before it connects, and a
+ * connection has promised its window already: a receive buffer that is made smaller then takes the promise back, and Linux on the
+ * other side waits for a timer before each packet (measured: 50 KB/s). So it is made smaller on listeners only. Returns the PgBouncer names of the settings that
  * could not be set, empty when all were.
  */
 export function setSocketOptions(libc: Libc, fd: number, options: SocketOptions): readonly string[] {
@@ -37,7 +42,11 @@ export function setSocketOptions(libc: Libc, fd: number, options: SocketOptions)
   }
   if (options.bufferBytes > 0) {
     set("tcp_socket_buffer", SOL_SOCKET, SO_SNDBUF, options.bufferBytes);
-    if (refused.at(-1) !== "tcp_socket_buffer") set("tcp_socket_buffer", SOL_SOCKET, SO_RCVBUF, options.bufferBytes);
+    const mayShrink = options.deferAccept !== undefined;
+    const grows = mayShrink || (libc.option(fd, SOL_SOCKET, SO_RCVBUF) ?? 0) < BUFFER_FACTOR * options.bufferBytes;
+    if (refused.at(-1) !== "tcp_socket_buffer" && grows) {
+      set("tcp_socket_buffer", SOL_SOCKET, SO_RCVBUF, options.bufferBytes);
+    }
   }
   if (options.userTimeoutMs > 0) set("tcp_user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs);
   // PgBouncer sets 1 (seconds) where its documentation says 45.

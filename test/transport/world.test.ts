@@ -12,6 +12,7 @@ import {
   loadLibc,
   SO_KEEPALIVE,
   SO_RCVBUF,
+  SO_SNDBUF,
   SOL_SOCKET,
   TCP_DEFER_ACCEPT,
   TCP_KEEPCNT,
@@ -200,6 +201,20 @@ describe("the system below", () => {
     expect(libc.option(fd, SOL_SOCKET, SO_RCVBUF)).toBe(131072);
     expect(world.setSocketOptions(client.wire.fd, NO_OPTIONS)).toEqual([]);
     expect(libc.option(client.wire.fd, SOL_SOCKET, SO_KEEPALIVE)).toBe(0);
+    close();
+  });
+
+  test("a receive buffer is not made smaller under a connection", async () => {
+    const { server, close } = await connectedPair({ host: "127.0.0.1", port: 0 });
+    const { fd } = server.wire;
+    const before = libc.option(fd, SOL_SOCKET, SO_RCVBUF);
+    expect(world.setSocketOptions(fd, { ...NO_OPTIONS, bufferBytes: 4096 })).toEqual([]);
+    expect(libc.option(fd, SOL_SOCKET, SO_RCVBUF)).toBe(before);
+    expect(libc.option(fd, SOL_SOCKET, SO_SNDBUF)).toBe(8192);
+    const listener = await world.transport.listen({ host: "127.0.0.1", port: 0 }, {}, () => new Recorder());
+    expect(world.setSocketOptions(listener.fd, { ...NO_OPTIONS, bufferBytes: 4096, deferAccept: false })).toEqual([]);
+    expect(libc.option(listener.fd, SOL_SOCKET, SO_RCVBUF)).toBe(8192);
+    listener.close();
     close();
   });
 
