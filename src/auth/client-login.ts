@@ -16,6 +16,7 @@
  * For LDAP and PAM the password is asked for here, and judged outside. Certificates and peer have no dialogue.
  */
 import type { Crypto } from "../net/world.ts";
+import { decodeText } from "../protocol/byte-text.ts";
 import { AuthCode, saslMechanismsPayload, scramMechanism } from "./auth-request.ts";
 import type { AuthRequest } from "./auth-request.ts";
 import { verifyCleartext } from "./cleartext.ts";
@@ -173,12 +174,12 @@ export class ClientLogin {
   async #judgeOutside(outside: Outside, bytes: Uint8Array): Promise<ClientLoginStep> {
     this.#phase = Phase.waiting;
     const { user } = this.#options;
-    const password = Buffer.from(bytes).toString("utf8");
-    const verdict = await outside.verifier.verify(user, password, outside.remoteHost);
+    const secret = new StoredSecret(Buffer.from(bytes).toString("utf8"));
+    const verdict = await outside.verifier.verify(user, decodeText(bytes, 0, bytes.length), outside.remoteHost);
     if (this.#phase !== Phase.waiting) return this.#fail(outside.failure);
     if (!verdict.ok) return this.#fail(outside.failure, verdict.log);
     this.#phase = Phase.over;
-    return { kind: "ok", request: null, scramKeys: null, password: new StoredSecret(password), log: verdict.log };
+    return { kind: "ok", request: null, scramKeys: null, password: secret, log: verdict.log };
   }
 
   async #finishPassword(verifying: Promise<boolean>): Promise<ClientLoginStep> {

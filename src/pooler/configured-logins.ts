@@ -9,10 +9,13 @@ import { parseHba } from "../auth/hba-file.ts";
 import { HbaRules } from "../auth/hba-rules.ts";
 import { parseIdentMaps } from "../auth/ident-map.ts";
 import type { IdentMap } from "../auth/ident-map.ts";
+import { LdapVerifiers } from "../auth/ldap-verifiers.ts";
+import { PamVerifier } from "../auth/pam-verifier.ts";
 import type { PasswordVerifier } from "../auth/password-verifier.ts";
 import { AuthType } from "../config/setting-words.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Logger } from "../log/logger.ts";
+import type { Clock } from "../net/world.ts";
 import { systemErrorText } from "../log/system-error.ts";
 import { decodeText } from "../protocol/byte-text.ts";
 import type { LoginRules } from "../session/engine.ts";
@@ -23,8 +26,11 @@ export class ConfiguredLogins implements LoginRules {
   readonly #settings: Settings;
   readonly #readFile: (path: string) => Uint8Array;
   readonly #log: Logger;
+  readonly #directories = new LdapVerifiers();
+  readonly #pam: PamVerifier;
 
-  constructor(settings: Settings, readFile: (path: string) => Uint8Array, log: Logger) {
+  constructor(settings: Settings, readFile: (path: string) => Uint8Array, log: Logger, clock: Clock) {
+    this.#pam = new PamVerifier(clock);
     this.#settings = settings;
     this.#readFile = readFile;
     this.#log = log;
@@ -32,6 +38,7 @@ export class ConfiguredLogins implements LoginRules {
 
   /** Reads the files again. What is wrong with them is logged, and the rest of them counts. */
   reload(): void {
+    this.#directories.forget();
     const { authType, authHbaFile } = this.#settings;
     if (authType !== AuthType.hba) return;
     const identMaps = this.#identMaps();
@@ -64,15 +71,16 @@ export class ConfiguredLogins implements LoginRules {
     }
   }
 
-  ldap(): PasswordVerifier {
-    return NOT_BUILT;
+  ldap(options: string): PasswordVerifier {
+    return this.#directories.of(options);
   }
 
   pam(): PasswordVerifier {
-    return NOT_BUILT;
+    return this.#pam;
+  }
+
+  /** The pooler ends. */
+  close(): void {
+    this.#pam.close();
   }
 }
-
-const NOT_BUILT: PasswordVerifier = {
-  verify: () => Promise.resolve({ ok: false, log: "this method is not supported" }),
-};

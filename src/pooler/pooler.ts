@@ -83,7 +83,7 @@ export class Pooler {
     let lastId = 0;
     this.tls = new ConfiguredTls(settings, options.readFile, world.runtime);
     this.names = new ServerNames(world, settings, log);
-    this.logins = new ConfiguredLogins(settings, options.readFile, log);
+    this.logins = new ConfiguredLogins(settings, options.readFile, log, world.clock);
     const engine = {
       world,
       turn,
@@ -318,6 +318,7 @@ export class Pooler {
       return;
     }
     this.listeners.close();
+    this.logins.close();
     for (const server of this.residents.servers) server.close("server shutting down");
     for (const client of this.residents.clients) client.close(null);
     this.residents.peers.close();

@@ -10,20 +10,14 @@
  *
  * Counterpart: PgBouncer's `set_pool`, `finish_set_pool`, `finish_client_login`.
  */
-import { readCertificateNames } from "../auth/certificate-names.ts";
-import { identAllows } from "../auth/ident-map.ts";
-import type { IdentMap } from "../auth/ident-map.ts";
-import type { ClientLoginStep, Outside } from "../auth/client-login.ts";
-import { AuthMethod, ClientLogin } from "../auth/client-login.ts";
-import type { HbaMethod, HbaRule } from "../auth/hba-rules.ts";
-import type { PasswordVerifier } from "../auth/password-verifier.ts";
+import type { ClientLoginStep } from "../auth/client-login.ts";
+import { ClientLogin } from "../auth/client-login.ts";
 import type { ScramKeys } from "../auth/scram-keys.ts";
 import type { StoredSecret } from "../auth/stored-secret.ts";
 import { CONSOLE_DATABASE } from "../config/database-entry.ts";
 import { authDbname, authQuery, authUser } from "../config/precedence.ts";
 import { AuthType } from "../config/setting-words.ts";
 import { USER_NAME_BYTES_MAX } from "../config/user-entry.ts";
-import { userName as systemUserName } from "../net/system-user.ts";
 import { authenticationRequest } from "../protocol/backend-messages.ts";
 import { Frontend } from "../protocol/message-type.ts";
 import type { AuthenticationCode } from "../protocol/message-type.ts";
@@ -34,6 +28,8 @@ import type { Client } from "./client.ts";
 import type { Console } from "./console.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Database } from "./database.ts";
+import { certificateProblem, loginMethod, peerProblem } from "./login-method.ts";
+import type { ClientConnectionFacts } from "./login-method.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import type { User } from "./user.ts";
 
@@ -49,22 +45,6 @@ const Phase = {
   greeting: "greeting",
 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
-
-/** How a client proves who it is. */
-interface Method {
-  readonly name: AuthMethod | "peer" | "cert" | "reject";
-  /** For `peer` and `cert`. */
-  readonly map: IdentMap | null;
-  readonly outside: Outside | null;
-}
-
-/** What the connection itself says of the client. */
-export interface ClientConnectionFacts {
-  readonly isUnixSocket: boolean;
-  readonly isSecure: boolean;
-  /** DER; null when it showed none. */
-  readonly certificate: Uint8Array | null;
-}
 
 export class ClientAuthentication {
   readonly #client: Client;
@@ -138,7 +118,7 @@ export class ClientAuthentication {
     const client = this.#client;
     const { settings } = client.engine;
     const asked = authUser(settings, this.#database?.entry ?? null);
-    const judgedOutside = isJudgedOutside(this.#methodName(userName));
+    const { judgedOutside } = loginMethod(client, this.#facts, userName);
     if (judgedOutside && asked !== null) {
       const what = settings.authType === AuthType.pam ? "PAM" : "LDAP";
       client.engine.log.error(`${client} ${what} can't be used together with database authentication`);
@@ -224,62 +204,13 @@ export class ClientAuthentication {
 
   // ── The method ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Null: no line of the HBA file is for this client. */
-  #methodName(userName: string): Method["name"] | "ldap" | "pam" | null {
-    const { authType } = this.#client.engine.settings;
-    if (authType !== AuthType.hba) return METHOD_OF_TYPE[authType];
-    const rule = this.#rule(userName);
-    return rule === null ? null : METHOD_OF_RULE[rule.method];
-  }
-
-  #rule(user: string): HbaRule | null {
-    const client = this.#client;
-    return client.engine.logins.hba.evaluate({
-      isUnixSocket: this.#facts.isUnixSocket,
-      address: client.connection.remote.address,
-      tls: this.#facts.isSecure,
-      database: client.databaseName ?? "",
-      user,
-      replication: client.replication,
-    });
-  }
-
-  /** Null when there is none, which has been said. */
-  #method(userName: string): Method | null {
-    const client = this.#client;
-    const { logins, settings } = client.engine;
-    const rule = settings.authType === AuthType.hba ? this.#rule(userName) : null;
-    const name = this.#methodName(userName);
-    if (name === null) {
-      client.fail(poolerError(PoolerErrors.authentication, "no authentication method is found"));
-      return null;
-    }
-    if (name === "ldap") {
-      const options = rule === null ? settings.authLdapOptions : rule.options;
-      if (options === null) {
-        client.fail(poolerError(PoolerErrors.authentication, "auth_ldap_options is null"));
-        return null;
-      }
-      const text = typeof options === "string" ? options : options.reveal();
-      return this.#outside(logins.ldap(text), "LDAP authentication failed");
-    }
-    if (name === "pam") {
-      return this.#outside(logins.pam(), "PAM authentication failed");
-    }
-    return { name, map: rule === null ? null : rule.map, outside: null };
-  }
-
-  #outside(verifier: PasswordVerifier, failure: string): Method {
-    const remoteHost = this.#facts.isUnixSocket ? "unix" : this.#client.connection.remote.address;
-    return { name: AuthMethod.outside, map: null, outside: { verifier, failure, remoteHost } };
-  }
-
   #authenticate(userName: string): void {
     const client = this.#client;
     const { engine } = client;
     const { log, settings, secrets, world } = engine;
     const secret = this.#credentials?.secret ?? null;
-    if (secret === null && settings.authType !== AuthType.any && !isJudgedOutside(this.#methodName(userName))) {
+    const method = loginMethod(client, this.#facts, userName);
+    if (secret === null && settings.authType !== AuthType.any && !method.judgedOutside) {
       log.log(`${client} no such user: ${userName}`);
     }
     if (settings.logConnections) {
@@ -288,17 +219,16 @@ export class ClientAuthentication {
         `${client} login attempt: db=${client.databaseName} user=${userName} tls=${tls} replication=${client.replication}`,
       );
     }
-    const method = this.#method(userName);
-    if (method === null) return;
     switch (method.name) {
+      case "none":
       case "reject":
-        client.fail(poolerError(PoolerErrors.authentication, "login rejected"));
+        client.fail(poolerError(PoolerErrors.authentication, method.failure));
         return;
       case "peer":
-        this.#conclude(this.#peerProblem(userName, method.map), "unix socket login rejected");
+        this.#conclude(peerProblem(client, this.#facts, userName, secret !== null, method.map), method.failure);
         return;
       case "cert":
-        this.#conclude(this.#certificateProblem(userName, method.map), "certificate authentication failed");
+        this.#conclude(certificateProblem(this.#facts, userName, secret !== null, method.map), method.failure);
         return;
       default:
         this.#login = new ClientLogin({
@@ -326,28 +256,6 @@ export class ClientAuthentication {
     }
     client.engine.log.error(`${client} ${problem}`);
     client.fail(poolerError(PoolerErrors.authentication, failure));
-  }
-
-  #peerProblem(userName: string, map: IdentMap | null): string | null {
-    const client = this.#client;
-    const { world } = client.engine;
-    if (this.#credentials?.secret == null) return "unknown user";
-    const peer = this.#facts.isUnixSocket ? world.peerCredentials(client.connection.fd) : null;
-    if (peer === null) return "the peer's credentials are not known";
-    const systemUser = systemUserName(peer.uid);
-    if (systemUser === null) return `no system user has the id ${peer.uid}`;
-    const allowed = identAllows(map, (name) => name === systemUser, userName);
-    return allowed ? null : `system user "${systemUser}" may not be "${userName}"`;
-  }
-
-  #certificateProblem(userName: string, map: IdentMap | null): string | null {
-    if (!this.#facts.isSecure) return "TLS connection required";
-    const { certificate } = this.#facts;
-    if (certificate === null) return "TLS client certificate required";
-    if (this.#credentials?.secret == null) return "unknown user";
-    const names = readCertificateNames(certificate);
-    if (names === null) return "TLS certificate cannot be read";
-    return identAllows(map, (name) => names.contains(name), userName) ? null : "TLS certificate name mismatch";
   }
 
   // ── The dialogue ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -474,31 +382,4 @@ export class ClientAuthentication {
     }
     client.enter(directory.poolFor(database, poolUser));
   }
-}
-
-const METHOD_OF_TYPE: Readonly<Record<Exclude<AuthType, "hba">, Method["name"] | "ldap" | "pam">> = {
-  any: AuthMethod.any,
-  trust: AuthMethod.trust,
-  plain: AuthMethod.plain,
-  md5: AuthMethod.md5,
-  cert: "cert",
-  ldap: "ldap",
-  pam: "pam",
-  "scram-sha-256": AuthMethod.scram,
-};
-
-const METHOD_OF_RULE: Readonly<Record<HbaMethod, Method["name"] | "ldap">> = {
-  trust: AuthMethod.trust,
-  reject: "reject",
-  md5: AuthMethod.md5,
-  password: AuthMethod.plain,
-  peer: "peer",
-  cert: "cert",
-  "scram-sha-256": AuthMethod.scram,
-  ldap: "ldap",
-};
-
-/** A directory or the system has the say, and a user need not be known before. */
-function isJudgedOutside(name: Method["name"] | "ldap" | "pam" | null): boolean {
-  return name === "ldap" || name === "pam";
 }

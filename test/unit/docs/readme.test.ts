@@ -44,7 +44,7 @@ describe("README.md names", () => {
 
   test("settings that exist", () => {
     const named = settingsNamed(readme);
-    expect(named.length).toBeGreaterThan(5);
+    expect(named.length).toBeGreaterThan(3);
     expect(named.filter((name) => settingRow(name) === undefined)).toEqual([]);
   });
 
