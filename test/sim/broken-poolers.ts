@@ -9,6 +9,8 @@ import { KIND_MASK, PUT_IN, Step, SWALLOW } from "../../src/pipeline/step.ts";
 import { BudgetSlots } from "../../src/pool/budget-slots.ts";
 import { WaitQueue } from "../../src/pool/wait-queue.ts";
 import { Operations } from "../../src/pooler/operations.ts";
+import { READY_IDLE } from "../../src/protocol/backend-messages.ts";
+import { refuseUnit } from "../../src/session/cancelled-unit.ts";
 import { Client } from "../../src/session/client.ts";
 import { Server } from "../../src/session/server.ts";
 import { ServerPool } from "../../src/session/server-pool.ts";
@@ -19,6 +21,7 @@ import type { EngineSetup } from "./engine-under-test.ts";
 import { poolerKind, startPooler } from "./pooler-engine.ts";
 
 const IDLE = 0x49;
+const QUERY = 0x51;
 const SYNC = Buffer.from([0x53, 0, 0, 0, 4]);
 
 /* oxlint-disable typescript/no-explicit-any -- methods of many classes: what they take is their own business */
@@ -149,6 +152,17 @@ const faults: readonly Fault[] = [
         last = own;
       });
     },
+  },
+  {
+    fault: "a client is told that its wait is cancelled, and waits on",
+    seedsMax: 150,
+    breakIt: () =>
+      replace(Client.prototype, "cancelWaiting", (client: Client, cancelWaiting) => {
+        if (!client.waiting.queued || client.framer.type !== QUERY) return cancelWaiting();
+        refuseUnit(client, QUERY);
+        client.send(READY_IDLE);
+        return true;
+      }),
   },
   {
     fault: "a server with a cancel on its way is given to the next client",
