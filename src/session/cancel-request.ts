@@ -61,7 +61,7 @@ function cancel(carrier: Client, target: Client): CancelRoad | null {
     target.console.cancel(target);
     return end(carrier, "cancel request for console client");
   }
-  if (target.cancelWaiting()) return end(carrier, "cancel request for waiting client");
+  if (target.input.cancelWaiting()) return end(carrier, "cancel request for waiting client");
   const { server } = target;
   if (server === null || target.isSettingParameters) return end(carrier, "cancel request for idle client");
   return new CancelForward(server, (outcome) => carrier.close(outcome));
