@@ -13,6 +13,7 @@ const TYPE_WORDS: readonly (readonly [type: ColumnType, word: string])[] = [
   [ColumnTypes.Int4, "integer"],
   [ColumnTypes.Int8, "bigint"],
   [ColumnTypes.Numeric, "numeric"],
+  [ColumnTypes.Bytea, "bytea"],
 ];
 
 const INTRODUCTION = `# Console

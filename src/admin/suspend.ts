@@ -12,8 +12,8 @@ export const suspendCommand: ConsoleCommand = {
   level: ConsoleLevel.admin,
   columns: [],
   doc:
-    "Stops reading from clients, passes on what was read, and answers when that is done, after suspend_timeout at the " +
-    "latest. RESUME goes on; so does the end of the last connection to the console.",
+    "Stops accepting, reads nothing from clients and servers any more, passes on what was read, and answers when that is done, " +
+    "after suspend_timeout at the latest. RESUME goes on; so does the end of the last connection to the console.",
   run: (call) => {
     const { operations, residents } = call.pooler;
     if (operations.state !== PoolerState.active) return call.fail("already suspended/paused");

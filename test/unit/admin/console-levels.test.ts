@@ -5,7 +5,7 @@ import { ConsoleLevel } from "../../../src/pooler/console-level.ts";
 import { bind, execute, parse, sync } from "../../support/wire-client.ts";
 import { ConsoleHarness } from "./console-harness.ts";
 
-/** PgBouncer's list; SHOW FDS is not among our commands. */
+/** PgBouncer's list. */
 const ADMIN_ONLY = [
   "SET",
   "RELOAD",
@@ -19,6 +19,7 @@ const ADMIN_ONLY = [
   "KILL",
   "KILL_CLIENT",
   "WAIT_CLOSE",
+  "SHOW FDS",
 ];
 
 /** A text for each command that is complete and does something. */

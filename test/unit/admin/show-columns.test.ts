@@ -7,7 +7,7 @@ import { COMMAND_TABLE } from "../../../src/admin/command-table.ts";
 import { query } from "../../support/wire-client.ts";
 import { ConsoleHarness } from "./console-harness.ts";
 
-const TYPE_LETTERS: Readonly<Record<number, string>> = { 25: "t", 23: "i", 20: "q", 1700: "n" };
+const TYPE_LETTERS: Readonly<Record<number, string>> = { 25: "t", 23: "i", 20: "q", 1700: "n", 17: "b" };
 
 const SOCKETS =
   "type t, user t, database t, replication t, state t, addr t, port i, local_addr t, local_port i, connect_time t, " +
@@ -18,6 +18,11 @@ const BUFFERS = "recv_pos i, pkt_pos i, pkt_remain i, send_pos i, send_remain i,
 const EXPECTED: readonly (readonly [command: string, columns: string])[] = [
   ["SHOW CLIENTS", SOCKETS],
   ["SHOW SERVERS", SOCKETS],
+  [
+    "SHOW FDS",
+    "fd i, task t, user t, database t, addr t, port i, cancel q, link i, client_encoding t, std_strings t, datestyle t, " +
+      "timezone t, password t, scram_client_key b, scram_server_key b",
+  ],
   ["SHOW SOCKETS", `${SOCKETS}, ${BUFFERS}`],
   ["SHOW ACTIVE_SOCKETS", `${SOCKETS}, ${BUFFERS}`],
   [
