@@ -124,7 +124,7 @@ export class OldProcess {
   // ── Messages ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   async #send(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const sent = this.#passing.send(this.#fd, bytes.subarray(at), null);
       if (typeof sent === "number") at += sent;
       else if (sent === Passing.later) await sleep(ASK_MS);

@@ -71,8 +71,11 @@ export class Listeners {
   async open(handed: readonly InheritedSocket[] | null = null): Promise<string | null> {
     const { settings } = this.#engine;
     const failure =
-      handed !== null ? await this.#useHanded(handed)
-      : this.#inherited.length > 0 ? await this.#useInherited() : ((await this.#openTcp()) ?? (await this.#openUnix()));
+      handed !== null
+        ? await this.#useHanded(handed)
+        : this.#inherited.length > 0
+          ? await this.#useInherited()
+          : ((await this.#openTcp()) ?? (await this.#openUnix()));
     if (failure !== null) return failure;
     if (this.#doors.length === 0) return "nowhere to listen on";
     if (settings.listenPort < 0) return "invalid listen_port";

@@ -35,7 +35,8 @@ const NOT_READY = "client disconnect while server was not ready";
  */
 export function drainOrClose(server: Server, client: Client, whole: boolean, impatient: boolean): void {
   const { pipeline } = server;
-  const ends = !server.dedicated && !pipeline.isUnknown && (!pipeline.isOpen || pipeline.isSkipping || pipeline.awaitsCopyEnd);
+  const ends =
+    !server.dedicated && !pipeline.isUnknown && (!pipeline.isOpen || pipeline.isSkipping || pipeline.awaitsCopyEnd);
   if (whole && ends) {
     void new ServerDrain(server, client, impatient);
     return;

@@ -59,7 +59,7 @@ export class StatementStore {
   restore(serial: number, key: string): PreparedStatement {
     this.startBehind(serial);
     let statement = this.#byKey.get(key);
-    if (statement === undefined || statement.serverName !== `PGBOUNCER_${serial}`) {
+    if (statement === undefined || statement.serial !== serial) {
       const body = Uint8Array.from(key, (letter) => letter.charCodeAt(0));
       const other = statement;
       statement = new PreparedStatement(serial, key, body);
