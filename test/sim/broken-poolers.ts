@@ -9,6 +9,7 @@ import { KIND_MASK, PUT_IN, Step, SWALLOW } from "../../src/pipeline/step.ts";
 import { BudgetSlots } from "../../src/pool/budget-slots.ts";
 import { WaitQueue } from "../../src/pool/wait-queue.ts";
 import { Operations } from "../../src/pooler/operations.ts";
+import { Residents } from "../../src/pooler/residents.ts";
 import { READY_IDLE } from "../../src/protocol/backend-messages.ts";
 import { refuseUnit } from "../../src/session/cancelled-unit.ts";
 import { Client } from "../../src/session/client.ts";
@@ -157,11 +158,12 @@ const faults: readonly Fault[] = [
     fault: "a client is told that its wait is cancelled, and waits on",
     seedsMax: 150,
     breakIt: () =>
-      replace(Client.prototype, "cancelWaiting", (client: Client, cancelWaiting) => {
-        if (!client.waiting.queued || client.framer.type !== QUERY) return cancelWaiting();
+      replace(Residents.prototype, "byCancelKey", (_self, byCancelKey, key) => {
+        const client = byCancelKey(...key) as Client | null;
+        if (client === null || !client.waiting.queued || client.framer.type !== QUERY) return client;
         refuseUnit(client, QUERY);
         client.send(READY_IDLE);
-        return true;
+        return null;
       }),
   },
   {
