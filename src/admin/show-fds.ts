@@ -18,7 +18,7 @@ import { Client } from "../session/client.ts";
 import type { Server } from "../session/server.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import { writeClient, writeServer } from "../session/session-form.ts";
-import type { ClientForm, ServerForm } from "../session/session-form.ts";
+import type { ClientForm, FreshForm, ServerForm } from "../session/session-form.ts";
 import type { ConsoleCall } from "./console-call.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 import { takesNothing } from "./console-command.ts";
@@ -75,7 +75,7 @@ export const showFdsCommand: ConsoleCommand = {
       call.done("SHOW");
       return;
     }
-    const isHeir = parameterOf(pooler, client, "application_name") === HEIR_NAME;
+    const isHeir = isHeirOf(pooler, client);
     const columns = isHeir ? HEIR_COLUMNS : FDS_COLUMNS;
     const rows = new DescriptorRows(descriptors, client, pooler.engine.world.clock);
     rows.add(describeRows(columns, []), null);
@@ -104,12 +104,20 @@ function isOwnUser({ client, pooler }: ConsoleCall): boolean {
   return pooler.engine.world.peerCredentials(connection.fd)?.uid === process.getuid?.();
 }
 
+/** A pooler of our kind is about to take over. */
+export function isHeirOf(pooler: Pooler, client: Client): boolean {
+  return parameterOf(pooler, client, "application_name") === HEIR_NAME;
+}
+
 function* socketRows(pooler: Pooler, isHeir: boolean): IterableIterator<SocketRow> {
   for (const [{ address, isUnixSocket, listener }, fd] of pooler.listeners.descriptors) {
     const port = isUnixSocket ? pooler.settings.listenPort : listener.port || pooler.settings.listenPort;
     const values: CellValue[] = [fd, SocketTask.pooler, null, null, isUnixSocket ? UNIX : address, port, "0", 0];
     while (values.length < HEIR_COLUMNS.length) values.push(null);
     yield { values: isHeir ? values : values.slice(0, FDS_COLUMNS.length), connection: null };
+  }
+  if (isHeir) {
+    for (const client of pooler.residents.clients) if (client.startup?.isSilent === true) yield freshRow(pooler, client);
   }
   for (const pool of pooler.residents.pools()) {
     for (const state of [ClientState.active, ClientState.idle, ClientState.waiting]) {
@@ -133,6 +141,16 @@ function* socketRows(pooler: Pooler, isHeir: boolean): IterableIterator<SocketRo
 /** It is logged in and has no TLS. */
 function isShown(socket: Client | Server): boolean {
   return socket.startup === null && socket.tls === "" && !socket.isClosed && (socket.connection?.fd ?? -1) >= 0;
+}
+
+function freshRow(pooler: Pooler, { connection }: Client): SocketRow {
+  const isUnix = connection.remote.address === "";
+  const address = isUnix ? UNIX : connection.remote.address;
+  const port = isUnix ? pooler.settings.listenPort : connection.remote.port;
+  const values: CellValue[] = [connection.fd, SocketTask.client, null, null, address, port, "0", 0];
+  while (values.length < FDS_COLUMNS.length) values.push(null);
+  const form: FreshForm = { kind: "fresh" };
+  return { values: [...values, JSON.stringify(form)], connection };
 }
 
 function clientRow(pooler: Pooler, pool: ServerPool, client: Client, isHeir: boolean): SocketRow {

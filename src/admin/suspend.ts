@@ -4,6 +4,7 @@ import { PoolerState } from "../pooler/operations.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 import { takesNothing } from "./console-command.ts";
 import { logIssued } from "./named-database.ts";
+import { isHeirOf } from "./show-fds.ts";
 
 export const suspendCommand: ConsoleCommand = {
   name: "SUSPEND",
@@ -23,6 +24,6 @@ export const suspendCommand: ConsoleCommand = {
     logIssued(call, "SUSPEND");
     const done = (): void => call.done("SUSPEND");
     call.waits(() => operations.forget(done));
-    operations.suspend(done, () => call.cancelled());
+    operations.suspend(done, () => call.cancelled(), isHeirOf(call.pooler, call.client));
   },
 };

@@ -2,7 +2,7 @@
 import { StoredSecret } from "../auth/stored-secret.ts";
 import type { HandedSocket } from "../pooler/takeover.ts";
 import { SocketTask } from "../pooler/takeover.ts";
-import type { ClientForm, ServerForm } from "../session/session-form.ts";
+import type { SessionForm } from "../session/session-form.ts";
 import { readForm } from "../session/session-form.ts";
 
 export interface ReadSocket extends HandedSocket {
@@ -40,7 +40,7 @@ export function readHandedSocket(values: readonly (Uint8Array | null)[], fd: num
   if (address === null || !isTask(task)) return null;
   const session = text(At.session);
   const told = session === null ? null : readForm(session);
-  const tellsAll = told !== null && told.kind === task;
+  const tellsAll = told !== null && (told.kind === task || (told.kind === "fresh" && task === SocketTask.client));
   const password = text(At.password);
   const link = Number(text(At.link) ?? 0);
   return {
@@ -61,7 +61,7 @@ export function readHandedSocket(values: readonly (Uint8Array | null)[], fd: num
 }
 
 /** As much of a session as PgBouncer tells. */
-function formOf(task: SocketTask, text: (at: number) => string | null): ClientForm | ServerForm | null {
+function formOf(task: SocketTask, text: (at: number) => string | null): SessionForm | null {
   if (task === SocketTask.pooler) return null;
   const key = BigInt.asUintN(64, BigInt(text(At.cancel) ?? 0));
   const session = {
@@ -73,7 +73,7 @@ function formOf(task: SocketTask, text: (at: number) => string | null): ClientFo
     }),
     statements: [],
   };
-  if (task === SocketTask.client) return { kind: "client", ...session, replication: "" };
+  if (task === SocketTask.client) return { kind: "client", ...session, replication: "", unread: "" };
   return {
     kind: "server",
     ...session,

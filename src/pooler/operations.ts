@@ -104,11 +104,11 @@ export class Operations {
 
   /**
    * SUSPEND: nobody comes in and nothing is read any more. `done` when everything that was received has been passed on;
-   * `resumed` when a RESUME came before that.
+   * `resumed` when a RESUME came before that. `forHeir`: see `Suspension`.
    */
-  suspend(done: () => void, resumed: () => void): void {
+  suspend(done: () => void, resumed: () => void, forHeir = false): void {
     this.#state = PoolerState.suspended;
-    this.suspension.begin(() => this.look());
+    this.suspension.begin(() => this.look(), forHeir);
     this.#await(() => this.suspension.isAtRest, done, { database: null, resumed });
   }
 

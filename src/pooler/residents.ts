@@ -271,8 +271,9 @@ export class Residents implements Directory {
     else namesakes.push(client);
   }
 
-  takeUp(client: Client, database: Database, user: User): void {
+  takeUp(client: Client, database: Database | null, user: User | null): void {
     this.clients.add(client);
+    if (database === null || user === null) return;
     database.clientCount += 1;
     user.clientCount += 1;
     this.#admitted.set(client, { database, user });

@@ -9,6 +9,9 @@
  * those bytes. Connections under TLS cannot be handed over; they are only not read from. Servers that are in no state to be
  * handed over (logging in, in test, to be tested) are closed.
  *
+ * When it is one of our kind that will take over, waiting clients need not be served before, and those who have connected and
+ * said nothing are no obstacle: it goes on with both.
+ *
  * Counterpart: PgBouncer's `per_loop_suspend`, `suspend_socket`, `resume_all`.
  */
 import type { DescriptorPassing } from "../net/descriptor-passing.ts";
@@ -35,6 +38,7 @@ export class Suspension {
   #phase: Phase = Phase.off;
   #since = 0;
   #timer: Timer | null = null;
+  #forHeir = false;
   /** Another process has been given all that can be given. */
   isHandedOver = false;
 
@@ -44,8 +48,9 @@ export class Suspension {
     this.#listeners = listeners;
   }
 
-  /** `look` is called until everybody is at rest. */
-  begin(look: () => void): void {
+  /** `look` is called until everybody is at rest. `forHeir`: a pooler of our kind has asked for it. */
+  begin(look: () => void, forHeir: boolean): void {
+    this.#forHeir = forHeir;
     this.#phase = Phase.clients;
     this.#since = this.#engine.turn.now;
     this.#residents.isSuspended = true;
@@ -80,6 +85,7 @@ export class Suspension {
   get isAtRest(): boolean {
     if (this.#phase === Phase.clients && this.#restClients()) {
       this.#phase = Phase.servers;
+      for (const client of this.#residents.clients) if (client.waiting.queued) client.stopWaiting();
       for (const server of this.#residents.servers) this.#suspendServer(server);
     }
     if (this.#phase === Phase.servers && this.#restServers()) this.#phase = Phase.rest;
@@ -125,6 +131,13 @@ export class Suspension {
   #isAtRest(client: Client): boolean {
     if (client.isAtRest || client.isClosed) return true;
     const passing = this.#passing;
+    if (this.#forHeir && passing !== null && client.tls === "") {
+      if (client.canWaitElsewhere) return true;
+      if (client.startup?.isSilent === true) {
+        client.suspend();
+        return true;
+      }
+    }
     // Where nothing can be handed over it is enough that nothing more comes.
     if (client.startup === null && (passing === null || client.tls !== "")) {
       return client.server === null ? !client.waiting.queued : client.server.outbox.backlog === 0;

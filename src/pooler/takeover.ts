@@ -14,8 +14,8 @@ import type { Client } from "../session/client.ts";
 import type { Database } from "../session/database.ts";
 import type { Engine } from "../session/engine.ts";
 import type { Server } from "../session/server.ts";
-import type { ClientForm, ServerForm } from "../session/session-form.ts";
-import { linkUp, poolOf, takeUpClient, takeUpServer, takeUpUser } from "../session/session-heir.ts";
+import type { SessionForm } from "../session/session-form.ts";
+import { linkUp, poolOf, takeUpClient, takeUpFresh, takeUpServer, takeUpUser } from "../session/session-heir.ts";
 import type { HandedSecrets } from "../session/session-heir.ts";
 import type { InheritedSocket } from "./listeners.ts";
 
@@ -42,7 +42,7 @@ export interface HandedSocket {
   readonly scramClientKey: Uint8Array | null;
   readonly scramServerKey: Uint8Array | null;
   /** Null for a listener. */
-  readonly form: ClientForm | ServerForm | null;
+  readonly form: SessionForm | null;
 }
 
 export interface TakenOver {
@@ -84,13 +84,16 @@ export class Takeover {
   }
 
   async #takeClient(socket: HandedSocket): Promise<boolean> {
+    const { form } = socket;
     const found = this.#find(socket);
-    if (found === null || socket.form?.kind !== "client") return this.#drop(socket);
+    const isFresh = form?.kind === "fresh";
+    if (!isFresh && (found === null || form?.kind !== "client")) return this.#drop(socket);
     const connection = await this.#adopt(socket.fd);
     if (connection === null) return false;
-    const user = takeUpUser(this.#engine, found.database, found.user, secretsOf(socket));
     const isUnixSocket = socket.address === UNIX;
-    const { form } = socket;
+    if (isFresh) this.#clients.set(socket.oldFd, takeUpFresh(this.#engine, connection, isUnixSocket));
+    if (found === null || form?.kind !== "client") return false;
+    const user = takeUpUser(this.#engine, found.database, found.user, secretsOf(socket));
     const client = takeUpClient(this.#engine, { connection, isUnixSocket, database: found.database, user, form });
     this.#clients.set(socket.oldFd, client);
     return true;

@@ -69,6 +69,11 @@ export class ClientStartup {
     return this.#isUnixSocket;
   }
 
+  /** Nothing has come yet. */
+  get isSilent(): boolean {
+    return this.#phase === Phase.packets && this.#early.length === 0 && !this.#secure;
+  }
+
   /** It waits for the first login of its pool. */
   get isGreeting(): boolean {
     return this.#authentication !== null && this.#authentication.isGreeting;

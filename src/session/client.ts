@@ -332,8 +332,22 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.holds.hold(Hold.suspended);
   }
 
+  /** It waits for a server, and can do so in another process: what it has sent is all here. */
+  get canWaitElsewhere(): boolean {
+    return this.server === null && this.waiting.queued && !this.isMidMessage && this.dedication === null;
+  }
+
+  /** It does not wait here any more, before `resume`. */
+  stopWaiting(): void {
+    this.pool?.leaveQueue(this);
+    this.entered("idle");
+  }
+
   resume(): void {
     this.holds.release(Hold.suspended);
+    // It has waited for a server, here or in another process.
+    const waited = this.pool !== null && this.startup === null && !this.input.isWaiting;
+    if (waited && this.framer.pending > 0 && !this.isClosed) this.input.process();
   }
 
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────

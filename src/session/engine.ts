@@ -94,8 +94,11 @@ export interface Directory {
   /** Another pooler of the group; null when no entry has this id. */
   peer(id: number): PeerPool | null;
   loggedIn(client: Client): void;
-  /** Another process has let it in, and has given it a key: it is counted, whatever the limits say. */
-  takeUp(client: Client, database: Database, user: User): void;
+  /**
+   * Another process has let it in, and has given it a key: it is counted, whatever the limits say. Nulls: it has only accepted
+   * it.
+   */
+  takeUp(client: Client, database: Database | null, user: User | null): void;
   /** It is gone, from whatever phase: gives back what `admit` and `loggedIn` took. */
   left(client: Client): void;
   serverOpened(server: Server): void;

@@ -25,7 +25,16 @@ export interface ClientForm {
   readonly statements: readonly (readonly [name: string, serial: number, key: string])[];
   /** In the words of the startup packet. */
   readonly replication: string;
+  /** What it has sent while it waited for a server, in base64. */
+  readonly unread: string;
 }
+
+/** A client that has connected and has said nothing yet. */
+export interface FreshForm {
+  readonly kind: "fresh";
+}
+
+export type SessionForm = ClientForm | ServerForm | FreshForm;
 
 export interface ServerForm {
   readonly kind: "server";
@@ -64,6 +73,7 @@ export function writeClient(client: Client): ClientForm {
     parameters: knownParameters(client.engine.parameters, client.parameters),
     statements,
     replication: client.replication,
+    unread: Buffer.from(client.framer.buf.subarray(client.framer.at, client.framer.end)).toString("base64"),
   };
 }
 
@@ -97,7 +107,7 @@ export function originOf(entry: DatabaseEntry): string {
 }
 
 /** A form that came as JSON, null for what is none: it is of another version, or no process of ours has written it. */
-export function readForm(text: string): ClientForm | ServerForm | null {
+export function readForm(text: string): SessionForm | null {
   let form: Partial<Record<keyof ClientForm | keyof ServerForm, unknown>>;
   try {
     form = JSON.parse(text) as typeof form;
@@ -105,10 +115,13 @@ export function readForm(text: string): ClientForm | ServerForm | null {
     return null;
   }
   if (typeof form !== "object" || form === null) return null;
+  if (form.kind === "fresh") return { kind: "fresh" };
   const { keyProcessId, keySecret, parameters, statements } = form;
   const hasKey = Number.isInteger(keyProcessId) && typeof keySecret === "string";
   if (!hasKey || !Array.isArray(statements) || !isPairs(parameters)) return null;
-  if (form.kind === "client") return typeof form.replication === "string" ? (form as ClientForm) : null;
+  if (form.kind === "client") {
+    return typeof form.replication === "string" && typeof form.unread === "string" ? (form as ClientForm) : null;
+  }
   const { kind, pipeline, welcome } = form;
   const isServer = kind === "server" && (pipeline === null || isPipelineForm(pipeline));
   return isServer && (welcome === null || isPairs(welcome)) ? (form as ServerForm) : null;

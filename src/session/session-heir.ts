@@ -76,7 +76,17 @@ export function takeUpClient(engine: Engine, heritage: ClientHeritage): Client {
   for (const [name, serial, key] of form.statements) {
     client.statements.set(name, engine.statements.restore(serial, key));
   }
+  if (form.unread !== "") client.framer.push(Buffer.from(form.unread, "base64"));
   engine.directory.takeUp(client, database, user);
+  connection.attach(client);
+  return client;
+}
+
+/** A client that has said nothing yet, as if it had just been accepted. */
+export function takeUpFresh(engine: Engine, connection: AdoptedConnection, isUnixSocket: boolean): Client {
+  const client = new Client(engine, connection, isUnixSocket, engine.settings.listenPort);
+  client.suspend();
+  engine.directory.takeUp(client, null, null);
   connection.attach(client);
   return client;
 }
