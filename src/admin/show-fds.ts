@@ -117,7 +117,8 @@ function* socketRows(pooler: Pooler, isHeir: boolean): IterableIterator<SocketRo
     yield { values: isHeir ? values : values.slice(0, FDS_COLUMNS.length), connection: null };
   }
   if (isHeir) {
-    for (const client of pooler.residents.clients) if (client.startup?.isSilent === true) yield freshRow(pooler, client);
+    for (const client of pooler.residents.clients)
+      if (client.startup?.isSilent === true) yield freshRow(pooler, client);
   }
   for (const pool of pooler.residents.pools()) {
     for (const state of [ClientState.active, ClientState.idle, ClientState.waiting]) {
