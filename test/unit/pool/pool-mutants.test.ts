@@ -174,6 +174,33 @@ const mutants: Record<string, Mutant> = {
         return (right.call(this, state) as number) + (state === "idle" && this.total > 2 ? 1 : 0);
       },
   },
+  "no place is made for a client that wants a server of its own": {
+    of: Supply,
+    member: "shortOfPlaces",
+    break: () => () => 0,
+  },
+  "places are made without end": {
+    of: Supply,
+    member: "shortOfPlaces",
+    break: () => () => 1,
+  },
+  "a client's own server is free for all after its login": {
+    of: Pool,
+    member: "opened",
+    break: (right) =>
+      function (server: { dedicated: boolean; place: unknown }, now: number) {
+        if (server.dedicated) this.servers.move(server.place, "idle", now);
+        else right.call(this, server, now);
+      },
+  },
+  "who wants a server of its own is forgotten when it leaves": {
+    of: Pool,
+    member: "leave",
+    break: () =>
+      function (waiting: unknown) {
+        this.waiters.remove(waiting);
+      },
+  },
   "an active server is offered as idle": {
     of: StateLists,
     member: "newest",

@@ -31,7 +31,7 @@ export const runs: fc.Arbitrary<Run> = fc.record({
     policies: fc.array(policy, { minLength: 1, maxLength: 4 }),
     reactions: fc.array(fc.integer({ min: -10, max: 20 }), { maxLength: 40 }),
   }),
-  steps: fc.array(fc.tuple(fc.nat(23), fc.nat(3), fc.nat(59)), { maxLength: 120, size: "max" }),
+  steps: fc.array(fc.tuple(fc.nat(24), fc.nat(3), fc.nat(59)), { maxLength: 120, size: "max" }),
   drained: fc.boolean(),
 });
 

@@ -23,6 +23,8 @@ class Client {
   readonly waiting: Waiting<Client>;
   readonly id: number;
   end: "waiting" | "served" | "left" = "waiting";
+  /** The attempt that is made for it, if it wants a server of its own. */
+  attempt: FakeServer | null = null;
 
   constructor(id: number) {
     this.id = id;
@@ -51,9 +53,13 @@ class Side implements PoolHost<FakeServer, Client> {
   readonly budgets: readonly Budget[];
   readonly pool: Pool<FakeServer, Client>;
   readonly slots: Slot[] = [];
+  /** Whose own the servers of slots will be. */
+  readonly owners = new Map<Slot, Client>();
   readonly books = new Map<FakeServer, Book>();
   readonly cancels: Slot[] = [];
   queue: Client[] = [];
+  /** Those who want servers of their own. */
+  own: Client[] = [];
   paused = false;
   failedAt: number | null = null;
   startedAt = -Infinity;
@@ -90,9 +96,14 @@ class Side implements PoolHost<FakeServer, Client> {
 
   // ── what the pool says ──
 
-  open(slot: Slot): void {
+  open(slot: Slot, owner: Client | null): void {
     const { policy, world } = this;
     this.slots.push(slot);
+    if (owner !== null) {
+      law(this.own.shift() === owner, "first come, first served, servers of their own too");
+      law(!owner.waiting.queued, "whose server is opened waits in no queue");
+      this.owners.set(slot, owner);
+    }
     const logins = this.slots.length + this.in("new").length;
     law(!this.paused, "a paused pool opens nothing");
     law(logins <= policy.loginsAtOnceMax, "no more logins at once than allowed");
@@ -106,7 +117,9 @@ class Side implements PoolHost<FakeServer, Client> {
     if (this.reserveLogged) {
       law(policy.reserveTimeoutMs > 0, "the reserve is used only if a time-out is set for it");
       law(
-        this.queue.some((client) => world.now - client.waiting.since >= policy.reserveTimeoutMs),
+        [...this.queue, ...this.own, ...(owner === null ? [] : [owner])].some(
+          (client) => world.now - client.waiting.since >= policy.reserveTimeoutMs,
+        ),
         "the reserve is for those who have waited",
       );
     }
@@ -156,12 +169,15 @@ class Side implements PoolHost<FakeServer, Client> {
         "nobody's tested server is taken away while somebody waits for it",
       );
       law(
-        this.budgets.some((budget) => budget.limit > 0 && this.world.usedOf(budget) >= budget.limit),
+        this.budgets.some((budget) => budget.limit > 0 && this.world.usedOf(budget) >= budget.limit) ||
+          (this.own.length > 0 && this.policy.sizeMax > 0 && this.held + this.own.length > this.policy.sizeMax),
         "nothing is evicted in vain",
       );
       law(book.phase !== "active" && book.phase !== "canceled", "a client's server is not evicted");
     }
+    const wasNew = book.phase === "new";
     book.phase = "leaving";
+    if (wasNew) this.again(book);
     this.world.react((n) => {
       if (n % 3 === 0) this.close(server);
       else if (n % 3 === 1) this.acquire();
@@ -200,8 +216,32 @@ class Side implements PoolHost<FakeServer, Client> {
     this.give(client, server);
   }
 
+  /** A client wants a server of its own. */
+  dedicate(): void {
+    const client = new Client(++this.world.clients);
+    this.world.all.push(client);
+    this.own.push(client);
+    this.pool.dedicate(client.waiting, this.world.now, this.world.now);
+  }
+
+  /** The attempt for a client is over without a server: it asks again, at its old place; at the end of the world it leaves. */
+  again(book: Book | null, client: Client | null = book?.client ?? null): void {
+    if (book !== null) book.client = null;
+    if (client === null || client.end !== "waiting") return;
+    client.attempt = null;
+    if (this.world.ending) {
+      client.end = "left";
+      return;
+    }
+    const { since } = client.waiting;
+    const at = this.own.findIndex((other) => other.waiting.since >= since);
+    this.own.splice(at === -1 || since === this.world.now ? this.own.length : at, 0, client);
+    this.pool.dedicate(client.waiting, since, this.world.now);
+  }
+
   give(client: Client, server: FakeServer): void {
     const book = this.book(server);
+    law(!server.dedicated, "nobody is given what is another's own");
     law(book.phase === "free" && book.client === null, `only a free server is given out (${book.phase})`);
     law(!server.closeNeeded && !server.dirty, "no unusable server is given out");
     law(!this.paused, "a paused pool gives nothing out");
@@ -214,23 +254,32 @@ class Side implements PoolHost<FakeServer, Client> {
 
   announce(slot: Slot): FakeServer {
     this.slots.splice(this.slots.indexOf(slot), 1);
-    const server = new FakeServer(`${this.books.size}`);
-    this.books.set(server, { phase: "new", client: null });
+    const owner = this.owners.get(slot) ?? null;
+    const server = new FakeServer(`${this.books.size}`, owner !== null);
+    if (owner !== null) owner.attempt = server;
+    this.owners.delete(slot);
+    this.books.set(server, { phase: "new", client: owner });
     this.pool.opening(server, slot, this.world.now);
     return server;
   }
 
   login(server: FakeServer): void {
-    this.book(server).phase = "free";
+    const book = this.book(server);
     this.failedAt = null;
+    book.phase = server.dedicated ? "active" : "free";
+    if (book.client !== null) book.client.end = "served";
     this.pool.opened(server, this.world.now);
   }
 
   fail(server: FakeServer | null, slot: Slot): void {
+    const owner = this.owners.get(slot) ?? null;
+    this.owners.delete(slot);
     if (server === null) this.slots.splice(this.slots.indexOf(slot), 1);
     else this.book(server).phase = "gone";
     this.failedAt = this.world.now;
     this.pool.openFailed(server, slot, this.world.now);
+    if (server === null) this.again(null, owner);
+    else this.again(this.book(server));
   }
 
   failNew(server: FakeServer): void {
@@ -244,7 +293,9 @@ class Side implements PoolHost<FakeServer, Client> {
     const book = this.book(server);
     if (book.phase !== "active") return;
     book.client = null;
-    if (n % 5 === 0) {
+    if (server.dedicated) {
+      this.pool.retire(server, "test", this.world.now);
+    } else if (n % 5 === 0) {
       book.phase = "resetting";
       this.pool.testing(server, this.world.now);
     } else if (n % 5 === 1) {
@@ -268,10 +319,12 @@ class Side implements PoolHost<FakeServer, Client> {
   close(server: FakeServer): void {
     const book = this.book(server);
     if (book.phase === "gone") return;
-    if (book.phase === "new") this.failedAt = this.world.now;
+    const wasNew = book.phase === "new";
+    if (wasNew) this.failedAt = this.world.now;
     book.phase = "gone";
-    book.client = null;
     this.pool.closed(server, this.world.now);
+    if (wasNew) this.again(book);
+    book.client = null;
     law(server.slot === null && server.place.state === null, "a server that has closed is nowhere");
   }
 
@@ -284,6 +337,19 @@ class Side implements PoolHost<FakeServer, Client> {
     else this.close(server);
   }
 
+  /** After maintenance: nobody waits for a place while the pool keeps a free server that could make one. */
+  checkPlaces(): void {
+    const { policy, world, own } = this;
+    const logins = this.slots.length + this.in("new").length;
+    const mayTry = this.failedAt === null || world.now - this.startedAt >= policy.loginRetryMs;
+    if (own.length === 0 || this.paused || !mayTry || world.now <= this.startedAt || logins > 0) return;
+    const { idle, used } = this.pool.snapshot();
+    law(
+      idle + used === 0 || this.in("leaving").length > 0 || this.budgets.some((budget) => budget.leaving > 0),
+      "nobody who wants a server of its own waits while others are free",
+    );
+  }
+
   giveUp(n: number): void {
     const client = this.queue[n % Math.max(1, this.queue.length)];
     if (client === undefined || client === this.acquiring) return;
@@ -293,9 +359,25 @@ class Side implements PoolHost<FakeServer, Client> {
     law(!client.waiting.queued, "who leaves waits no more");
   }
 
+  /** One who wants a server of its own gives up, in the queue or in the middle of the attempt. */
+  giveUpOwn(n: number): void {
+    const waiting = this.world.all.filter((client) => this.own.includes(client) || this.isAttempt(client));
+    const client = waiting[n % Math.max(1, waiting.length)];
+    if (client === undefined) return;
+    client.end = "left";
+    if (this.own.includes(client)) this.own.splice(this.own.indexOf(client), 1);
+    this.pool.leave(client.waiting);
+    if (client.attempt !== null) this.pool.retire(client.attempt, "test", this.world.now);
+  }
+
+  isAttempt(client: Client): boolean {
+    return client.end === "waiting" && client.attempt !== null && this.books.get(client.attempt)?.phase === "new";
+  }
+
   /** An active client's unit goes back to the queue, its server stays busy with nobody's entry until it is released. */
   requeue(n: number): void {
-    const server = this.in("active")[n % Math.max(1, this.in("active").length)];
+    const active = this.in("active").filter(({ dedicated }) => !dedicated);
+    const server = active[n % Math.max(1, active.length)];
     const client = server === undefined ? null : this.book(server).client;
     if (server === undefined || client === null) return;
     this.book(server).client = null;
@@ -316,6 +398,7 @@ export class PoolWorld {
   now = 1000;
   clients = 0;
   depth = 0;
+  ending = false;
   #reactions: number[];
   /** Limits or settings have changed since the last tick, so that what follows from them may still come. */
   #disturbed = false;
@@ -372,7 +455,7 @@ export class PoolWorld {
     const on = (server: FakeServer | undefined, act: (server: FakeServer) => void): void => {
       if (server !== undefined) act(server);
     };
-    switch (kind % 24) {
+    switch (kind % 25) {
       case 0:
       case 1:
       case 2:
@@ -453,6 +536,10 @@ export class PoolWorld {
         if (n % 2 === 0) side.requeue(n);
         else pool.warm(this.now);
         break;
+      case 24:
+        if (n % 3 === 0) side.giveUpOwn(n);
+        else side.dedicate();
+        break;
     }
     this.check();
   }
@@ -463,6 +550,7 @@ export class PoolWorld {
       side.pool.tick(this.now);
       side.leftOver = false;
     }
+    for (const side of this.sides) side.checkPlaces();
     const asking = this.sides.filter((side) => side.pool.snapshot().slotRequested);
     const sinceOf = (side: Side): number => side.pool.snapshot().waitingSince ?? Infinity;
     for (const side of asking) {
@@ -514,7 +602,21 @@ export class PoolWorld {
         [...pool.waiters].every((client, i) => client === side.queue[i]) && pool.waiters.length === side.queue.length,
         "the queue is the clients in order of arrival",
       );
-      for (const client of side.queue) law(client.end === "waiting" && client.waiting.queued, "who waits is queued");
+      law(
+        [...pool.dedicated].every((client, i) => client === side.own[i]) && pool.dedicated.length === side.own.length,
+        "so is the queue of those who want servers of their own",
+      );
+      law(snapshot.waiting === side.queue.length + side.own.length, "the snapshot counts all who wait");
+      for (const [server, book] of side.books) {
+        const { dedicated, place } = server;
+        law(!dedicated || [null, "new", "active"].includes(place.state), "what is one client's own is free for nobody");
+        law(
+          !dedicated || book.phase !== "new" || book.client?.attempt === server,
+          "an attempt has the client it is for",
+        );
+      }
+      for (const client of [...side.queue, ...side.own])
+        law(client.end === "waiting" && client.waiting.queued, "who waits is queued");
       law(pool.paused === side.paused, "paused is paused");
       const { idle, tested, used } = snapshot;
       if (idle === 0 || side.queue.length === 0) side.leftOver = false;
@@ -554,13 +656,13 @@ export class PoolWorld {
       }
       for (const slot of side.cancels.splice(0)) slot.giveBack(this.now);
     }
-    for (let round = 0; round < 400 && this.sides.some((side) => side.queue.length > 0); round++) {
+    for (let round = 0; round < 400 && this.sides.some((side) => side.queue.length + side.own.length > 0); round++) {
       for (const side of this.sides) this.#answer(side);
       this.tick();
       this.check();
     }
     law(
-      this.sides.every((side) => side.queue.length === 0),
+      this.sides.every((side) => side.queue.length + side.own.length === 0),
       "everybody who waits is served in the end",
     );
   }
@@ -569,13 +671,17 @@ export class PoolWorld {
     for (const slot of side.slots.slice()) side.announce(slot);
     for (const server of side.in("new")) side.login(server);
     for (const server of side.in("checking")) side.pass(server);
-    for (const server of side.in("resetting", "canceled", "active")) side.free(server);
+    for (const server of side.in("resetting", "canceled", "active")) {
+      if (server.dedicated) side.release(server, 0);
+      else side.free(server);
+    }
     for (const server of side.in("leaving")) side.close(server);
   }
 
   /** Everything is closed: nothing is left anywhere, and every client has ended once. */
   end(): void {
     this.#reactions = [];
+    this.ending = true;
     for (const side of this.sides) {
       if (!side.paused) {
         side.paused = true;
@@ -584,6 +690,7 @@ export class PoolWorld {
     }
     for (const side of this.sides) {
       while (side.queue.length > 0) side.giveUp(0);
+      while (side.own.length > 0) side.giveUpOwn(0);
       for (const slot of side.slots.slice()) side.fail(null, slot);
       for (const [server] of side.books) side.close(server);
       for (const slot of side.cancels.splice(0)) slot.giveBack(this.now);
