@@ -201,7 +201,8 @@ export class Listeners {
   }
 
   #accept(connection: Connection, isUnixSocket: boolean, from: Listener | null): ConnectionEvents {
-    const { log, settings } = this.#engine;
+    const { log, settings, world } = this.#engine;
+    if (!isUnixSocket && settings.tcpSocketBuffer > 0) world.setSocketOptions(connection.fd, socketOptions(settings));
     if (log.verbose > 2) {
       const { address, port } = connection.remote;
       log.noise(`safe_accept(${from?.fd}) = ${connection.fd} (${isUnixSocket ? "unix" : `${address}:${port}`})`);
@@ -214,7 +215,7 @@ export class Listeners {
     return client;
   }
 
-  /** What is accepted inherits the listener's options: no call for each connection. */
+  /** What is accepted inherits the listener's options: no call for each connection, unless its buffers depend on its segments. */
   #setOptions(listener: Listener): void {
     const { settings, world } = this.#engine;
     world.setSocketOptions(listener.fd, { ...socketOptions(settings), deferAccept: settings.tcpDeferAccept });

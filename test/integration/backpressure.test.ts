@@ -226,3 +226,22 @@ test("a value of 20 MB comes back whole, in a row among small ones", async () =>
 test("what large values took is given back", async () => {
   expect(await heldBytes()).toBeLessThan(64 * 1024);
 });
+
+test("a small tcp_socket_buffer makes no connection crawl", async () => {
+  const small = await Bouncer.start({
+    databases: { main: `host=${cluster.host} port=${cluster.port} dbname=postgres` },
+    userlist: { postgres: "" },
+    settings: { pool_mode: "transaction", tcp_socket_buffer: 4096 },
+  });
+  try {
+    const client = await WireClient.login(small, { user: "postgres", database: "main" });
+    const startedMs = performance.now();
+    client.send(query("select repeat('x', 1000) from generate_series(1, 30000)"));
+    expect(types(await client.until("Z"))).toMatch(/^TD+CZ$/);
+    // A second is enough for it. Where each segment waits for a delayed acknowledgement it is 18.
+    expect(performance.now() - startedMs).toBeLessThan(9000);
+    client.end();
+  } finally {
+    await small.stop();
+  }
+});

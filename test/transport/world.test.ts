@@ -18,6 +18,7 @@ import {
   TCP_KEEPCNT,
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
+  TCP_MAXSEG,
   TCP_USER_TIMEOUT,
 } from "../../src/net/libc.ts";
 import { setSocketOptions } from "../../src/net/socket-options.ts";
@@ -204,16 +205,20 @@ describe("the system below", () => {
     close();
   });
 
-  test("a receive buffer is not made smaller under a connection", async () => {
+  test("a receive buffer is not made smaller under a connection, and a send buffer holds two segments", async () => {
     const { server, close } = await connectedPair({ host: "127.0.0.1", port: 0 });
     const { fd } = server.wire;
     const before = libc.option(fd, SOL_SOCKET, SO_RCVBUF);
     expect(world.setSocketOptions(fd, { ...NO_OPTIONS, bufferBytes: 4096 })).toEqual([]);
     expect(libc.option(fd, SOL_SOCKET, SO_RCVBUF)).toBe(before);
-    expect(libc.option(fd, SOL_SOCKET, SO_SNDBUF)).toBe(8192);
+    // Linux doubles what it is asked for.
+    const segmentBytes = libc.option(fd, IPPROTO_TCP, TCP_MAXSEG) ?? 0;
+    expect(segmentBytes).toBeGreaterThan(4096);
+    expect(libc.option(fd, SOL_SOCKET, SO_SNDBUF)).toBe(4 * segmentBytes);
     const listener = await world.transport.listen({ host: "127.0.0.1", port: 0 }, {}, () => new Recorder());
     expect(world.setSocketOptions(listener.fd, { ...NO_OPTIONS, bufferBytes: 4096, deferAccept: false })).toEqual([]);
     expect(libc.option(listener.fd, SOL_SOCKET, SO_RCVBUF)).toBe(8192);
+    expect(libc.option(listener.fd, SOL_SOCKET, SO_SNDBUF)).toBe(8192);
     listener.close();
     close();
   });
