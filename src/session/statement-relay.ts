@@ -295,7 +295,9 @@ class NewName implements Undoable {
     const client = this.#client;
     if (client.isClosed || client.statements.get(this.#name) !== this.#statement) return;
     client.statements.take(this.#name);
-    client.statements.lose(this.#name, this.#statement);
+    // The youngest is undone first: what it meant is what the client means.
+    if (client.statements.lost(this.#name) === undefined) client.statements.lose(this.#name, this.#statement);
+    else client.engine.statements.giveBack(this.#statement);
   }
 }
 

@@ -339,6 +339,19 @@ test("a statement that was to be evicted in a unit that fails can be used in the
   expect(() => run(moves, 1, false)).not.toThrow();
 });
 
+test("of several Parses of a name that came to nothing in one unit, the last is what the name means", () => {
+  const said = (type: ClientMessage["type"], name = "", sql = ""): ClientMessage => ({ type, name, sql });
+  const unit = (...messages: ClientMessage[]): Move => ({
+    client: 0,
+    server: 0,
+    unit: [...messages, said("S")],
+    work: [0],
+    blind: true,
+  });
+  const moves = [unit(said("P", "t", "bad"), said("C", "t"), said("P", "t", "one")), unit(said("B", "t"))];
+  expect(() => run(moves, 2, false)).not.toThrow();
+});
+
 // psycopg in pipeline mode takes every Parse that it has sent for done, and so does PgBouncer.
 test.each([0, 1000])(
   "a name whose Parse was refused or skipped works when it is used, %i messages answered between",
