@@ -78,11 +78,11 @@ test(
   async () => {
     await start();
     let takeovers = 0;
-    let busy = true;
+    const state = { busy: true };
     const quick = async (): Promise<number> => {
       const client = await bouncer.connect({ database: "shared" });
       let count = 0;
-      for (; busy; count += 1)
+      for (; state.busy; count += 1)
         expect((await client.query("select $1::int as n", [count])).rows).toEqual([{ n: count }]);
       await client.end();
       return count;
@@ -90,7 +90,7 @@ test(
     const long = async (): Promise<number> => {
       const client = await bouncer.connect({ database: "shared" });
       let count = 0;
-      for (; busy; count += 1) {
+      for (; state.busy; count += 1) {
         const { rows } = await client.query(
           "select pg_sleep(1.5), repeat('x', 500) as text from generate_series(1, 3)",
         );
@@ -103,7 +103,7 @@ test(
     const wide = async (): Promise<number> => {
       const client = await bouncer.connect({ database: "shared" });
       let count = 0;
-      for (; busy; count += 1) {
+      for (; state.busy; count += 1) {
         const { rows } = await client.query("select n, repeat('y', n * 7) as text from generate_series(1, 3000) n");
         expect(rows.length).toBe(3000);
         expect(rows.every(({ n, text }: { n: number; text: string }) => text.length === n * 7)).toBe(true);
@@ -120,7 +120,7 @@ test(
       await bouncer.reboot(takeovers % 2 === 0 ? { runtime: otherRuntime() } : {});
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    busy = false;
+    state.busy = false;
     expect(await done).toBeNull();
     expect((await work).every((count) => count > 0)).toBe(true);
     expectNobodyLost();
