@@ -29,7 +29,7 @@ export type Schedule = readonly number[];
 
 export type PipelineClass = new (host: PipelineHost) => Pipeline;
 
-const STEP_OF: Readonly<Record<ModelKind, number>> = {
+export const STEP_OF: Readonly<Record<ModelKind, number>> = {
   parse: Step.parse,
   bind: Step.bind,
   describe: Step.describe,
