@@ -149,7 +149,10 @@ function relayParse(
   if (client.statementCount >= CLIENT_STATEMENTS_MAX) return refuse(client, PoolerErrors.tooManyStatements);
 
   client.forward(memory, runStart, runEnd);
-  const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
+  const statement = client.engine.statements.take(
+    memory.subarray(parts.queryStart, parts.end),
+    client.engine.parameters.parsing(server.parameters),
+  );
   client.statements.forgetLost(name);
   client.statements.set(name, statement);
   server.pool.database.counters.clientParseCount += 1;
@@ -166,7 +169,10 @@ function relayParse(
 export function noteSkippedParse(client: Client, framer: Framer, memory: Uint8Array): void {
   const parts = inspectParse(memory, framer.at, framer.size, client.engine.parts.parse);
   if (parts === null || parts.nameStart === parts.nameEnd) return;
-  const statement = client.engine.statements.take(memory.subarray(parts.queryStart, parts.end));
+  const statement = client.engine.statements.take(
+    memory.subarray(parts.queryStart, parts.end),
+    client.engine.parameters.parsing(client.parameters),
+  );
   client.statements.lose(latin1(memory, parts.nameStart, parts.nameEnd), statement);
 }
 
@@ -180,8 +186,8 @@ function relayBind(client: Client, server: Server, memory: Uint8Array, runStart:
 
   client.forward(memory, runStart, runEnd);
   server.pool.database.counters.bindCount += 1;
-  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
-  server.outbox.addAll(renameBindHead(memory, parts, statement.serverNameBytes));
+  const there = server.statements.use(statement) ? statement : prepareAgain(client, server, statement);
+  server.outbox.addAll(renameBindHead(memory, parts, there.serverNameBytes));
   server.pipeline.push(Step.bind, client, null);
   return parts.tailStart;
 }
@@ -202,8 +208,8 @@ function relayDescribe(
   if (statement === null) return Relayed.refused;
 
   client.forward(memory, runStart, runEnd);
-  if (!server.statements.use(statement)) prepareAgain(client, server, statement);
-  server.outbox.addAll(renameTarget(parts, statement.serverNameBytes));
+  const there = server.statements.use(statement) ? statement : prepareAgain(client, server, statement);
+  server.outbox.addAll(renameTarget(parts, there.serverNameBytes));
   server.pipeline.push(Step.describe, client, null);
   return framer.at + framer.size;
 }
@@ -248,9 +254,21 @@ function refuse(client: Client, error: PoolerErrorRow): number {
   return Relayed.refused;
 }
 
-/** A Parse that the client has not sent now: it prepared the statement on another server. */
-function prepareAgain(client: Client, server: Server, statement: PreparedStatement): void {
-  prepare(client, server, statement, Step.parse | SWALLOW, null);
+/**
+ * A Parse that the client has not sent now: it prepared the statement on another server. Returns what is prepared: the same
+ * text under the settings of now, if those of then are gone, and nobody gets it who has others.
+ */
+function prepareAgain(client: Client, server: Server, statement: PreparedStatement): PreparedStatement {
+  const { parameters, statements } = client.engine;
+  const settings = parameters.parsing(server.parameters);
+  if (settings === statement.settings) {
+    prepare(client, server, statement, Step.parse | SWALLOW, null);
+    return statement;
+  }
+  const here = statements.take(statement.body, settings);
+  if (!server.statements.use(here)) prepare(client, server, here, Step.parse | SWALLOW, null);
+  statements.giveBack(here);
+  return here;
 }
 
 function prepare(

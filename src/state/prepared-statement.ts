@@ -1,10 +1,11 @@
 /**
  * Named protocol-level prepared statements that follow a client from server to server (transaction and statement mode).
  *
- * A statement is its query text and parameter types. All clients that prepare the same share one `PreparedStatement`,
- * which is called `PGBOUNCER_N` on every server that has it. Texts are kept once.
+ * A statement is its query text, its parameter types, and the settings under which PostgreSQL parses it: '02/01/2003' is
+ * another day under another DateStyle, and stays what it was when it was parsed. All clients that prepare the same under
+ * the same settings share one `PreparedStatement`, which is called `PGBOUNCER_N` on every server that has it.
  *
- * Counterpart: PgBouncer's `prepare.c`. Names and texts are kept as latin1 strings: bytes, in any client encoding.
+ * Counterpart: PgBouncer's `prepare.c`, which knows text and types only. Names and texts are kept as latin1 strings: bytes, in any client encoding.
  */
 import { parseWithTail } from "../protocol/statement-messages.ts";
 
@@ -14,19 +15,25 @@ export class PreparedStatement {
   readonly serial: number;
   /** The same, as it stands in messages. */
   readonly serverNameBytes: Uint8Array;
-  /** Query text, NUL, and the parameter types as Parse carries them: everything behind the name. */
+  /** The settings it is parsed under (`TrackedParameters.parsing`), NUL, and what Parse carries behind the name. */
   readonly key: string;
+  readonly settings: string;
+  /** Query text, NUL, and the parameter types as Parse carries them: everything behind the name. */
+  readonly body: Uint8Array;
   /** A Parse under the server's name. */
   readonly parse: Uint8Array;
   /** How many clients' names and servers refer to it. */
   users = 0;
 
-  constructor(serial: number, key: string, body: Uint8Array) {
+  constructor(serial: number, key: string) {
     this.serverName = `PGBOUNCER_${serial}`;
     this.serial = serial;
     this.key = key;
+    const separator = key.indexOf("\0");
+    this.settings = key.slice(0, separator);
+    this.body = Uint8Array.from({ length: key.length - separator - 1 }, (_, i) => key.charCodeAt(separator + 1 + i));
     this.serverNameBytes = Uint8Array.from(this.serverName, (letter) => letter.charCodeAt(0));
-    this.parse = parseWithTail(this.serverNameBytes, body);
+    this.parse = parseWithTail(this.serverNameBytes, this.body);
   }
 }
 
@@ -39,13 +46,16 @@ export class StatementStore {
     return this.#byKey.size;
   }
 
-  /** The statement with this `body` (a Parse message's bytes behind the name), counted as used once more. */
-  take(body: Uint8Array): PreparedStatement {
-    const key = latin1(body, 0, body.length);
+  /**
+   * The statement with this `body` (a Parse message's bytes behind the name), parsed under `settings`, counted as used once
+   * more.
+   */
+  take(body: Uint8Array, settings: string): PreparedStatement {
+    const key = `${settings}\0${latin1(body, 0, body.length)}`;
     let statement = this.#byKey.get(key);
     if (statement === undefined) {
       this.#serial += 1;
-      statement = new PreparedStatement(this.#serial, key, body);
+      statement = new PreparedStatement(this.#serial, key);
       this.#byKey.set(key, statement);
     }
     statement.users += 1;
@@ -60,9 +70,8 @@ export class StatementStore {
     this.startBehind(serial);
     let statement = this.#byKey.get(key);
     if (statement === undefined || statement.serial !== serial) {
-      const body = Uint8Array.from(key, (letter) => letter.charCodeAt(0));
       const other = statement;
-      statement = new PreparedStatement(serial, key, body);
+      statement = new PreparedStatement(serial, key);
       // A text may go by two names for a time; new uses are of the first.
       if (other === undefined) this.#byKey.set(key, statement);
     }

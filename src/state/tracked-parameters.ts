@@ -25,6 +25,9 @@ export class TrackedParameters {
   readonly unknown: ParameterValues;
   readonly #indexes = new Map<string, number>();
   readonly #interned = new Map<string, ParameterValues>();
+  readonly #parsing = new WeakMap<ParameterValues, string>();
+  /** Where the one stands that no statement's meaning depends on. */
+  readonly #harmless: number;
 
   constructor(extra: readonly string[]) {
     const names: string[] = [];
@@ -35,12 +38,23 @@ export class TrackedParameters {
       names.push(name);
     }
     this.names = names;
+    this.#harmless = this.indexOf("application_name");
     this.unknown = this.#intern(names.map(() => null));
   }
 
   /** Where `name` (any case) stands in the values, −1 when it is not tracked. */
   indexOf(name: string): number {
     return this.#indexes.get(name.toLowerCase()) ?? -1;
+  }
+
+  /** What of `values` the meaning of a statement may depend on when it is parsed, as a text without NUL. */
+  parsing(values: ParameterValues): string {
+    let text = this.#parsing.get(values);
+    if (text === undefined) {
+      text = values.map((value, index) => (index === this.#harmless ? "" : (value ?? ""))).join("\x01");
+      this.#parsing.set(values, text);
+    }
+    return text;
   }
 
   /** `values` with one of them changed. */

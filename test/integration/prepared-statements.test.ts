@@ -1,4 +1,5 @@
 /** Named prepared statements in transaction mode: each client's names are its own, on whatever server it lands. */
+import type { Client } from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
@@ -93,6 +94,32 @@ describe("node-postgres", () => {
     await client.query("rollback");
     expect((await client.query({ ...divide, values: [2] })).rows).toEqual([{ n: 5 }]);
     await client.end();
+  });
+
+  test("a text means what it means under its client's settings, not under those of who prepared it first", async () => {
+    // The literal becomes a date when PostgreSQL parses it: the same text is another statement under another DateStyle.
+    const text = "select date '02/01/2003' - date '2003-01-01' as days";
+    const connect = async (style: string): Promise<Client> => {
+      const client = await bouncer.connect({ database: "single" });
+      await client.query(`set datestyle = 'ISO, ${style}'`);
+      return client;
+    };
+    const [american, european] = [await connect("MDY"), await connect("DMY")];
+    for (let round = 0; round < 3; round += 1) {
+      expect((await american.query({ name: "then", text })).rows).toEqual([{ days: 31 }]);
+      expect((await european.query({ name: "then", text })).rows).toEqual([{ days: 1 }]);
+    }
+    // A client that changes its mind gets the statement that it has, as long as its server has it.
+    await american.query("set datestyle = 'ISO, DMY'");
+    expect((await american.query({ name: "then", text })).rows).toEqual([{ days: 31 }]);
+    expect((await european.query({ name: "then", text })).rows).toEqual([{ days: 1 }]);
+    // And one of its new settings where the old ones cannot be had any more, which the others do not get to see.
+    for (let number = 0; number < 40; number += 1)
+      await european.query({ name: `other${number}`, text: `select ${number}` });
+    expect((await american.query({ name: "then", text })).rows).toEqual([{ days: 1 }]);
+    const late = await connect("MDY");
+    expect((await late.query({ name: "then", text })).rows).toEqual([{ days: 31 }]);
+    for (const client of [american, european, late]) await client.end();
   });
 
   test("DEALLOCATE ALL and DISCARD ALL make all names free", async () => {

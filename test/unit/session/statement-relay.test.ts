@@ -13,6 +13,7 @@ import type { Client } from "../../../src/session/client.ts";
 import type { Server } from "../../../src/session/server.ts";
 import { isReadable, MessageParts, Relayed, relayStatementMessage } from "../../../src/session/statement-relay.ts";
 import { ClientStatements, ServerStatements, StatementStore } from "../../../src/state/prepared-statement.ts";
+import { TrackedParameters } from "../../../src/state/tracked-parameters.ts";
 import * as wire from "../../support/wire-client.ts";
 import { type ClientMessage, StatementBackend } from "./statement-backend.ts";
 
@@ -27,6 +28,8 @@ const STEP: Readonly<Record<string, number>> = {
 };
 
 /** All that two clients and two servers share. */
+const tracked = new TrackedParameters([]);
+
 class Bench {
   readonly store = new StatementStore();
   readonly counters = { bindCount: 0, clientParseCount: 0, serverParseCount: 0, bytesReceived: 0 };
@@ -49,6 +52,7 @@ class FakeServer implements PipelineHost {
   #input: Buffer = Buffer.alloc(0);
   readonly #framer = new Framer();
   client: FakeClient | null = null;
+  readonly parameters = tracked.unknown;
 
   constructor(bench: Bench) {
     this.pool = { hasStatements: true, database: { counters: bench.counters } };
@@ -98,6 +102,7 @@ class FakeClient implements EntryOwner {
   readonly expected: string[] = [];
   readonly answers: string[] = [];
   server: FakeServer | null = null;
+  readonly parameters = tracked.unknown;
   isClosed = false;
   refusal: string | null = null;
   readonly #framer = new Framer();
@@ -107,6 +112,7 @@ class FakeClient implements EntryOwner {
     this.engine = {
       parts: new MessageParts(),
       statements: bench.store,
+      parameters: tracked,
       settings: { maxPreparedStatements: bench.max },
       log: { warning: () => {} },
     };

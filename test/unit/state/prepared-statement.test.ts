@@ -18,9 +18,9 @@ function body(sql: string, types: readonly number[] = []): Uint8Array {
 describe("the store", () => {
   test("the same text and types are one statement with one name, kept as long as somebody uses it", () => {
     const store = new StatementStore();
-    const one = store.take(body("select 1"));
-    const two = store.take(body("select 1"));
-    const other = store.take(body("select 1", [23]));
+    const one = store.take(body("select 1"), "");
+    const two = store.take(body("select 1"), "");
+    const other = store.take(body("select 1", [23]), "");
     expect(two).toBe(one);
     expect(other).not.toBe(one);
     expect([one.serverName, other.serverName]).toEqual(["PGBOUNCER_1", "PGBOUNCER_2"]);
@@ -31,33 +31,42 @@ describe("the store", () => {
     store.giveBack(other);
     expect(store.size).toBe(0);
     // A name is never used again: a server may still have the old statement under it.
-    expect(store.take(body("select 1")).serverName).toBe("PGBOUNCER_3");
+    expect(store.take(body("select 1"), "").serverName).toBe("PGBOUNCER_3");
+  });
+
+  test("under other settings the same text is another statement", () => {
+    const store = new StatementStore();
+    const one = store.take(body("select 1"), "ISO, MDY");
+    const two = store.take(body("select 1"), "ISO, DMY");
+    expect(two).not.toBe(one);
+    expect([two.settings, latin1(two.body, 0, two.body.length)]).toEqual(["ISO, DMY", "select 1\0\0\0"]);
+    expect(store.restore(7, two.key)).toMatchObject({ settings: "ISO, DMY", body: two.body });
   });
 
   test("its Parse carries the server's name, and text and types as the client sent them", () => {
     const sql = "select $1 -- \u00e9";
-    const statement = new StatementStore().take(body(sql, [23, 0]));
+    const statement = new StatementStore().take(body(sql, [23, 0]), "");
     expect(Buffer.from(statement.parse).equals(parse("PGBOUNCER_1", sql, [23, 0]))).toBe(true);
     expect(latin1(statement.serverNameBytes, 0, statement.serverNameBytes.length)).toBe("PGBOUNCER_1");
   });
 
   test("a statement taken back after its last use is found again, and not lost with another of its text", () => {
     const store = new StatementStore();
-    const old = store.take(body("select 1"));
+    const old = store.take(body("select 1"), "");
     store.giveBack(old);
     // What was forgotten is undone: the name was closed, and PostgreSQL has skipped that.
     store.keep(old);
     expect(store.size).toBe(1);
-    expect(store.take(body("select 1"))).toBe(old);
+    expect(store.take(body("select 1"), "")).toBe(old);
     store.giveBack(old);
     store.giveBack(old);
     expect(store.size).toBe(0);
 
-    const young = store.take(body("select 1"));
+    const young = store.take(body("select 1"), "");
     store.keep(old);
     expect(young).not.toBe(old);
     store.giveBack(old);
-    expect(store.take(body("select 1"))).toBe(young);
+    expect(store.take(body("select 1"), "")).toBe(young);
   });
 });
 
@@ -65,7 +74,7 @@ describe("a server", () => {
   test("the one unused for longest goes first", () => {
     const store = new StatementStore();
     const statements = new ServerStatements(store);
-    const [a, b, c] = ["a", "b", "c"].map((sql) => store.take(body(sql))) as [
+    const [a, b, c] = ["a", "b", "c"].map((sql) => store.take(body(sql), "")) as [
       PreparedStatement,
       PreparedStatement,
       PreparedStatement,
@@ -102,7 +111,7 @@ test("uses are as many as names and servers that have it, and nothing is left wh
         const server = servers[who] as ServerStatements;
         const statement = client.get(name);
         if (what === "prepare" && statement === undefined) {
-          const taken = store.take(body(sql));
+          const taken = store.take(body(sql), "");
           made.add(taken);
           client.set(name, taken);
         } else if (what === "close" && statement !== undefined) {
