@@ -240,7 +240,7 @@ describe("CVE-2026-6667: KILL_CLIENT by a stats user", () => {
   test.each(["simple", "extended"])("is refused, in the %s protocol", async (protocol) => {
     const victim = await logIn(bouncer, { user: "pat", database: "open", password: "secret" });
     const rows = await bouncer.admin("SHOW CLIENTS");
-    const id = rows.filter(({ database }) => database === "open").at(-1)!["id"];
+    const id = rows.findLast(({ database }) => database === "open")!["id"];
     const { client, error } = await logIn(bouncer, { user: "watcher", database: "pgbouncer", password: "watches" });
     expect(error).toBeNull();
     const text = `KILL_CLIENT ${id}`;
