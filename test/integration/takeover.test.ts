@@ -2,7 +2,9 @@
  * Online restart: a second process takes the first one's place, with its sockets and what hangs on them. Every second one
  * is of the other runtime, so each takes over from its own kind and from the other.
  */
-import { readdirSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
 import { Bouncer } from "../support/bouncer.ts";
@@ -22,6 +24,7 @@ import {
   types,
   WireClient,
 } from "../support/wire-client.ts";
+import { createCertificate } from "../transport/certificate.ts";
 import { Backends } from "./backends.ts";
 import { scramSecret } from "./login-dialogue.ts";
 
@@ -231,6 +234,44 @@ describe("what a session is", () => {
     deadlineMs,
   );
 });
+
+test(
+  "under TLS nobody can be handed over: they are cut off with the old process, and all others go on",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pgc-tls-"));
+    chmodSync(folder, 0o755);
+    const certificate = createCertificate({ commonName: "pooler" });
+    for (const [name, text] of [
+      ["cert.pem", certificate.certPem],
+      ["key.pem", certificate.keyPem],
+    ] as const) {
+      writeFileSync(join(folder, name), text, { mode: 0o644 });
+    }
+    try {
+      await start({
+        settings: {
+          client_tls_sslmode: "allow",
+          client_tls_cert_file: join(folder, "cert.pem"),
+          client_tls_key_file: join(folder, "key.pem"),
+        },
+      });
+      const plain = await bouncer.connect({ database: "shared" });
+      await plain.query("begin");
+      const secure = await bouncer.connect({ database: "shared", ssl: { rejectUnauthorized: false } });
+      await secure.query("begin");
+      expect((await bouncer.admin("show clients")).filter((row) => row["tls"] !== "").length).toBe(1);
+      const ended = new Promise((resolve) => secure.once("end", resolve));
+      await bouncer.reboot({ runtime: otherRuntime() });
+      await ended;
+      expect((await plain.query("select 1 as n")).rows).toEqual([{ n: 1 }]);
+      await plain.end();
+      await backends.waitForCount(0, { state: "idle in transaction" });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  deadlineMs,
+);
 
 describe("what goes wrong", () => {
   test("nobody is there: the start goes on", async () => {
