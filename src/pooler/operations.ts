@@ -7,7 +7,7 @@
 import { ServerState } from "../pool/server-state.ts";
 import type { Database } from "../session/database.ts";
 import type { Engine } from "../session/engine.ts";
-import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
+import { PoolerErrors, poolerError, serverLostError } from "../session/pooler-error.ts";
 import type { Server } from "../session/server.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import type { Listeners } from "./listeners.ts";
@@ -156,7 +156,7 @@ export class Operations {
 
   /** `reason` is told to the clients and logged. */
   dropAll(database: Database, reason: string): void {
-    const error = poolerError(PoolerErrors.serverLost, reason);
+    const error = serverLostError(reason);
     for (const client of this.#residents.clients) {
       if (client.databaseName === database.name && client.console === null) client.fail(error);
     }

@@ -40,29 +40,29 @@ export const PoolerErrors = {
     "Add it to ignore_startup_parameters to have it ignored.",
   ),
   unsupportedOptions: row("unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"),
-  tooManyClients: row("no more connections allowed (max_client_conn)"),
-  tooManyDatabaseClients: row("client connections exceeded (max_db_client_connections)"),
-  tooManyUserClients: row("client connections exceeded (max_user_client_connections)"),
+  tooManyClients: row("no more connections allowed (max_client_conn)", undefined, "53300"),
+  tooManyDatabaseClients: row("client connections exceeded (max_db_client_connections)", undefined, "53300"),
+  tooManyUserClients: row("client connections exceeded (max_user_client_connections)", undefined, "53300"),
   noSuchDatabase: row("no such database: %"),
-  databaseDisabled: row('database "%" is disabled'),
-  authDatabaseDisabled: row('authentication database "%" is disabled'),
+  databaseDisabled: row('database "%" is disabled', undefined, "57P03"),
+  authDatabaseDisabled: row('authentication database "%" is disabled', undefined, "57P03"),
   noSuchUser: row("no such user"),
   configError: row("bouncer config error"),
   usernameTooLong: row("username too long"),
   authentication: row("%"),
   certificate: row("certificate authentication failed"),
   notAllowed: row("not allowed"),
-  shuttingDown: row("pooler is shutting down"),
-  serverShuttingDown: row("server shutting down"),
-  databaseRemoved: row("database removed"),
-  suspendTimeout: row("suspend_timeout"),
-  killed: row("admin forced disconnect"),
-  queryWaitTimeout: row("query_wait_timeout"),
-  queryTimeoutWaiting: row("query_timeout"),
-  clientIdleTimeout: row("client_idle_timeout"),
+  shuttingDown: row("pooler is shutting down", undefined, "57P03"),
+  serverShuttingDown: row("server shutting down", undefined, "57P01"),
+  databaseRemoved: row("database removed", undefined, "57P04"),
+  suspendTimeout: row("suspend_timeout", undefined, "57P01"),
+  killed: row("admin forced disconnect", undefined, "57P01"),
+  queryWaitTimeout: row("query_wait_timeout", undefined, "53300"),
+  queryTimeoutWaiting: row("query_timeout", undefined, "57014"),
+  clientIdleTimeout: row("client_idle_timeout", undefined, "57P05"),
   clientLoginTimeout: row("client_login_timeout"),
-  clientLoginTimeoutServerDown: row("client_login_timeout (server down)"),
-  loginFailing: row("server login has been failing, cached error: % (server_login_retry)"),
+  clientLoginTimeoutServerDown: row("client_login_timeout (server down)", undefined, "57P03"),
+  loginFailing: row("server login has been failing, cached error: % (server_login_retry)", undefined, "08006"),
   replicationLogin: row("login failed"),
   serverLost: row("%"),
   invalidServerParameter: row("invalid server parameter"),
@@ -72,6 +72,25 @@ export const PoolerErrors = {
   parseTooLong: row("prepared statement text is too long", "Send it as an unnamed statement or in session mode."),
   simpleQueryDisallowed: row("PQexec disallowed"),
 } as const satisfies Record<string, PoolerErrorRow>;
+
+/** What a server was closed for says more than that it is lost. */
+const LOST_SQLSTATES: Readonly<Record<string, string>> = {
+  "server conn crashed?": "08006",
+  "query timeout": "57014",
+  "transaction timeout": "57014",
+  "idle transaction timeout": "57P05",
+  "database configuration changed": "57P01",
+  "database removed": "57P04",
+  "pause mode": "57P01",
+  "server shutting down": "57P01",
+  suspend_timeout: "57P01",
+};
+
+/** For the client that holds a server which is closed for `reason`. */
+export function serverLostError(reason: string): ErrorToSend {
+  const error = poolerError(PoolerErrors.serverLost, reason);
+  return { ...error, code: LOST_SQLSTATES[reason] ?? error.code };
+}
 
 /** PgBouncer cuts what it passes on. */
 const REASON_BYTES_MAX = 127;

@@ -13,7 +13,7 @@ import type { ServerAddress } from "../config/server-address.ts";
 import { PoolMode, SslMode } from "../config/setting-words.ts";
 import { isLiteralAddress } from "../net/literal-address.ts";
 import { Outbox } from "../net/outbox.ts";
-import type { Connection, ConnectionEvents, TlsPeer } from "../net/transport.ts";
+import type { Connection, ConnectionEvents, TlsPeer, TlsSettings } from "../net/transport.ts";
 import type { Timer } from "../net/world.ts";
 import type { EntryOwner, PipelineHost } from "../pipeline/pipeline.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
@@ -34,7 +34,7 @@ import type { CancelForward } from "./cancel-forward.ts";
 import type { Dedication } from "./dedication.ts";
 import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
-import { PoolerErrors, poolerError } from "./pooler-error.ts";
+import { serverLostError } from "./pooler-error.ts";
 import type { ServerDrain } from "./server-drain.ts";
 import type { ServerHolder } from "./server-holder.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
@@ -203,7 +203,15 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   }
 
   startTls(): void {
-    this.connection?.startTls("client", this.engine.tls.server(this.hostName));
+    let settings: TlsSettings;
+    try {
+      settings = this.engine.tls.server(this.hostName);
+    } catch (error) {
+      this.engine.log.warning(`${this} TLS connect error: ${(error as Error).message}`);
+      this.connectFailed("connect failed");
+      return;
+    }
+    this.connection?.startTls("client", settings);
   }
 
   /** Runs a query of our own. Nothing else may be outstanding. */
@@ -382,7 +390,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
    * Ends it now. Who holds it is told `reason`, or `error` where that is something else. `orderly`: the stream
    * is intact, PostgreSQL is sent a Terminate. Behind half a message it would become the other half.
    */
-  close(reason: string, orderly = true, error = poolerError(PoolerErrors.serverLost, reason)): void {
+  close(reason: string, orderly = true, error = serverLostError(reason)): void {
     if (this.isClosed) return;
     this.isClosed = true;
     logClosing(this.engine, `${this}`, reason, this.openedAt);

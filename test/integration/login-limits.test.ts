@@ -71,7 +71,7 @@ test("max_db_client_connections, and failures that must not count", async () => 
   expect(third.dialogue).toBe("E");
   expect(third.error).toMatchObject({
     S: "FATAL",
-    C: "08P01",
+    C: "53300",
     M: "client connections exceeded (max_db_client_connections)",
   });
   expect((await login("shop")).error).toBeNull();
@@ -83,7 +83,7 @@ test("max_user_client_connections of one user, over all databases", async () => 
   for (let i = 0; i < 5; i += 1) expect((await login("shop", "few", "wrong")).error).not.toBeNull();
   const clients = [...(await fillUp(1, "shop", "few")), ...(await fillUp(1, "narrow", "few"))];
   expect((await login("exists", "few")).error).toMatchObject({
-    C: "08P01",
+    C: "53300",
     M: "client connections exceeded (max_user_client_connections)",
   });
   expect((await login("shop", "other")).error).toBeNull();
@@ -115,7 +115,7 @@ test("max_client_conn counts every socket, those that only stand there too", asy
   const clients = await fillUp(2, "shop");
   const fourth = await login("shop");
   expect(fourth.dialogue).toBe("E");
-  expect(fourth.error).toMatchObject({ S: "FATAL", C: "08P01", M: "no more connections allowed (max_client_conn)" });
+  expect(fourth.error).toMatchObject({ S: "FATAL", C: "53300", M: "no more connections allowed (max_client_conn)" });
   expect(bouncer.log()).toMatch(/shop\/postgres@127.0.0.1:\d+ pooler error: no more connections allowed/);
   silent.destroy();
   const [first] = clients;

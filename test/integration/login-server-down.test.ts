@@ -92,18 +92,18 @@ test("a login that waits in vain is told so by client_login_timeout", async () =
   const port = await findFreePort();
   const bouncer = await start({ shop: `host=127.0.0.1 port=${port}` }, { client_login_timeout: 0.6 });
   const error = await refusal(await knock(bouncer, "shop"));
-  expect(error).toEqual({ S: "FATAL", C: "08P01", M: "client_login_timeout (server down)" });
+  expect(error).toEqual({ S: "FATAL", C: "57P03", M: "client_login_timeout (server down)" });
   expect(bouncer.log()).toMatch(/S-0x\w+: shop\/postgres@127.0.0.1:\d+ closing because: connect failed \(age=0s\)/);
 });
 
 test.each([
-  ["query_timeout", "query_timeout"],
-  ["query_wait_timeout", "query_wait_timeout"],
-])("%s ends a login that waits for the first welcome", async (setting, text) => {
+  ["query_timeout", "57014"],
+  ["query_wait_timeout", "53300"],
+])("%s ends a login that waits for the first welcome", async (setting, code) => {
   const port = await findFreePort();
   const bouncer = await start({ shop: `host=127.0.0.1 port=${port}` }, { [setting]: 0.6 });
   const error = await refusal(await knock(bouncer, "shop"));
-  expect(error).toEqual({ S: "FATAL", C: "08P01", M: text });
+  expect(error).toEqual({ S: "FATAL", C: code, M: setting });
 });
 
 test("with a known welcome logins work while PostgreSQL is down, and queries say what is wrong", async () => {
@@ -126,7 +126,7 @@ test("with a known welcome logins work while PostgreSQL is down, and queries say
   late.send(query("select 3"));
   expect(await refusal(late)).toEqual({
     S: "FATAL",
-    C: "08P01",
+    C: "08006",
     M: "server login has been failing, cached error: connect failed (server_login_retry)",
   });
   await cluster.startAgain();
@@ -198,7 +198,7 @@ test("logged-in clients are told of a login that keeps failing, cut to 99 bytes"
   second.send(query("select 1"));
   expect(await refusal(second)).toEqual({
     S: "FATAL",
-    C: "08P01",
+    C: "08006",
     M: `server login has been failing, cached error: ${text.slice(0, 99)} (server_login_retry)`,
   });
 });

@@ -56,7 +56,7 @@ describe("a server is lost", () => {
     const errors = (await client.rest()).filter(({ type }) => type === "E").map(({ body }) => errorFields(body));
     expect(errors).toMatchObject([
       { S: "FATAL", C: "57P01" },
-      { S: "FATAL", C: "08P01", M: "server conn crashed?" },
+      { S: "FATAL", C: "08006", M: "server conn crashed?" },
     ]);
     const next = await bouncer.connect({ database: "one" });
     expect((await next.query("select 1 as one")).rows).toEqual([{ one: 1 }]);

@@ -104,7 +104,8 @@ async function refusalOf(work: () => Promise<unknown>): Promise<End> {
     () => null,
     (cause: Error & { code?: string; severity?: string }) => cause,
   );
-  expect(error).toMatchObject({ code: "08P01", severity: "FATAL" });
+  // 57014: a query; 57P05: a session that was idle; 53300: no server; 57P03: no PostgreSQL.
+  expect(error).toMatchObject({ code: expect.stringMatching(/^(57014|57P05|53300|57P03|08P01)$/), severity: "FATAL" });
   return { message: error!.message, afterMs: performance.now() - since };
 }
 
