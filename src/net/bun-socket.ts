@@ -48,6 +48,8 @@ export interface BunTlsOptions {
   readonly cert?: Uint8Array;
   readonly key?: Uint8Array;
   readonly ciphers?: string;
+  readonly ecdhCurve?: string;
+  readonly secureOptions?: number;
   readonly serverName?: string;
   readonly minVersion: number;
   readonly maxVersion: number;

@@ -5,6 +5,7 @@
  */
 import type { BunSocket, BunTlsOptions } from "./bun-socket.ts";
 import { connectionError } from "./settled.ts";
+import { versionsLeftOut } from "./tls-material.ts";
 import type { TlsPeer, TlsSettings, TlsVersion } from "./transport.ts";
 
 const VERSION_NUMBERS: Readonly<Record<TlsVersion, number>> = {
@@ -19,6 +20,9 @@ export function bunTlsOptions(role: "server" | "client", settings: TlsSettings):
   if (settings.tls13Ciphers !== undefined) {
     throw connectionError("ENOTSUP", "the TLS 1.3 cipher suites cannot be chosen on Bun (BoringSSL)");
   }
+  if (settings.finiteField === true) {
+    throw connectionError("ENOTSUP", "there is no finite-field Diffie-Hellman on Bun (BoringSSL)");
+  }
   return {
     ...(settings.ca === undefined ? {} : { ca: settings.ca }),
     ...(settings.cert === undefined ? {} : { cert: settings.cert }),
@@ -26,6 +30,8 @@ export function bunTlsOptions(role: "server" | "client", settings: TlsSettings):
     ...(settings.ciphers === undefined ? {} : { ciphers: settings.ciphers }),
     ...(settings.serverName === undefined ? {} : { serverName: settings.serverName }),
     ...(settings.alpn === undefined ? {} : { ALPNProtocols: lengthPrefixed(settings.alpn) }),
+    ...(settings.curve === undefined ? {} : { ecdhCurve: settings.curve }),
+    ...versionsLeftOut(settings),
     minVersion: VERSION_NUMBERS[settings.minVersion],
     maxVersion: VERSION_NUMBERS[settings.maxVersion],
     requestCert: role === "client" || settings.requestCertificate === true,

@@ -6,6 +6,7 @@
 import { createSecureContext, DEFAULT_CIPHERS } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { tlsHandle } from "./node-handle.ts";
+import { versionsLeftOut } from "./tls-material.ts";
 import type { TlsPeer, TlsSettings } from "./transport.ts";
 
 /** Reading a key costs far more than a handshake's bookkeeping: one context for each settings object. */
@@ -22,6 +23,9 @@ export class NodeTlsContexts {
         ...(settings.cert === undefined ? {} : { cert: buffer(settings.cert) }),
         ...(settings.key === undefined ? {} : { key: buffer(settings.key) }),
         ...cipherOption(settings),
+        ...(settings.curve === undefined ? {} : { ecdhCurve: settings.curve }),
+        ...(settings.finiteField === true ? { dhparam: "auto" } : {}),
+        ...versionsLeftOut(settings),
         minVersion: settings.minVersion,
         maxVersion: settings.maxVersion,
       });

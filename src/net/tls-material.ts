@@ -2,9 +2,23 @@
  * Can certificates, key and ciphers be used at all? Asked when they are loaded, so that a broken file is refused then, with
  * its reason, and not at each client's handshake. Whom a certificate is for is judged elsewhere (`tls-peer-name.ts`).
  */
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { constants, createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
-import type { TlsSettings } from "./transport.ts";
+import type { TlsSettings, TlsVersion } from "./transport.ts";
+
+const OPTION_OF_VERSION: Readonly<Record<TlsVersion, number>> = {
+  TLSv1: constants.SSL_OP_NO_TLSv1,
+  "TLSv1.1": constants.SSL_OP_NO_TLSv1_1,
+  "TLSv1.2": constants.SSL_OP_NO_TLSv1_2,
+  "TLSv1.3": constants.SSL_OP_NO_TLSv1_3,
+};
+
+/** For both runtimes: what their library is told of versions within the range that are not offered. */
+export function versionsLeftOut(settings: TlsSettings): { secureOptions?: number } {
+  const { without = [] } = settings;
+  if (without.length === 0) return {};
+  return { secureOptions: without.reduce((bits, version) => bits | OPTION_OF_VERSION[version], 0) };
+}
 
 /** All that TLS 1.3 has. The library would only complain of a list in which none is known. */
 const TLS13_SUITES: ReadonlySet<string> = new Set([
@@ -17,7 +31,7 @@ const TLS13_SUITES: ReadonlySet<string> = new Set([
 
 /** Null, or what is wrong with `settings`, in words for the log; no content of a key is in them. */
 export function findTlsProblem(settings: TlsSettings): string | null {
-  const { ca, cert, key, ciphers, tls13Ciphers } = settings;
+  const { ca, cert, key, ciphers, curve, tls13Ciphers } = settings;
   try {
     if (ca !== undefined) readCertificate("CA", ca);
     const certificate = cert === undefined ? null : readCertificate("certificate", cert);
@@ -26,7 +40,8 @@ export function findTlsProblem(settings: TlsSettings): string | null {
     }
     const unknown = tls13Ciphers?.split(":").find((name) => !TLS13_SUITES.has(name));
     if (unknown !== undefined) return `failed to set the TLSv1.3 cipher suites: no cipher match for "${unknown}"`;
-    if (ciphers !== undefined && process.versions["bun"] === undefined) createSecureContext({ ciphers });
+    if (ciphers !== undefined) createSecureContext({ ciphers });
+    if (curve !== undefined) createSecureContext({ ecdhCurve: curve });
     return null;
   } catch (error) {
     return (error as Error).message;

@@ -14,7 +14,9 @@ import {
 import { PoolMode } from "../config/setting-words.ts";
 import { ServerState } from "../pool/server-state.ts";
 import { noticeResponse } from "../protocol/error-messages.ts";
+import type { Client } from "../session/client.ts";
 import { ClientState } from "../session/client-state.ts";
+import type { Database } from "../session/database.ts";
 import type { Engine } from "../session/engine.ts";
 import { logDefect } from "../session/log-closing.ts";
 import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
@@ -131,8 +133,26 @@ export class Janitor {
         client.fail(
           poolerError(startup.isGreeting ? PoolerErrors.clientLoginTimeoutServerDown : PoolerErrors.clientLoginTimeout),
         );
+      } else if (startup.authenticationWaits !== null) {
+        this.#checkAuthenticationWait(client, startup.authenticationWaits, now);
       }
     }
+  }
+
+  /** A look-up of auth_query waits no longer than its client's queries would. */
+  #checkAuthenticationWait(
+    client: Client,
+    { since, database }: { readonly since: number; readonly database: Database | null },
+    now: number,
+  ): void {
+    const { settings } = this.#engine;
+    const queryMs = settings.queryTimeoutMs;
+    const waitMs =
+      database === null
+        ? settings.queryWaitTimeoutMs
+        : queryWaitTimeoutMs(settings, database.entry, client.user?.entry ?? null);
+    if (queryMs > 0 && now - since > queryMs) client.fail(poolerError(PoolerErrors.queryTimeoutWaiting));
+    else if (waitMs > 0 && now - since > waitMs) client.fail(poolerError(PoolerErrors.queryWaitTimeout));
   }
 
   /** Pools that the maintenance would only fill again are spared: those of a forced user with a minimum. */

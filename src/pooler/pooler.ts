@@ -207,6 +207,7 @@ export class Pooler {
     this.logins.reload();
     this.#applySettings();
     const tlsProblem = this.#reloadTls(diff.settings);
+    if (tlsProblem !== null) log.error("TLS configuration could not be reloaded, keeping old configuration");
     this.#options.onReload?.();
     return tlsProblem === null;
   }

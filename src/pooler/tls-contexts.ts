@@ -4,36 +4,40 @@
  *
  * Counterpart: PgBouncer's `sbuf_tls_setup`. Texts of the errors are its own.
  */
-import { SslMode } from "../config/setting-words.ts";
+import { AuthType, SslMode } from "../config/setting-words.ts";
 import type { Settings } from "../config/settings.ts";
 import { isLiteralAddress } from "../net/literal-address.ts";
 import { findTlsProblem } from "../net/tls-material.ts";
-import type { TlsSettings, TlsVersion } from "../net/transport.ts";
+import type { TlsSettings } from "../net/transport.ts";
 import type { TlsContexts } from "../session/engine.ts";
+import { parseTlsProtocols } from "./tls-protocols.ts";
 
 /** Reads a file, or throws the system's error. */
 export type ReadBytes = (path: string) => Uint8Array;
 
-const VERSIONS: readonly TlsVersion[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
-const VERSION_WORDS: Readonly<Record<string, readonly TlsVersion[]>> = {
-  "tlsv1.0": ["TLSv1"],
-  "tlsv1.1": ["TLSv1.1"],
-  "tlsv1.2": ["TLSv1.2"],
-  "tlsv1.3": ["TLSv1.3"],
-  tlsv1: VERSIONS,
-  all: VERSIONS,
-  legacy: VERSIONS,
-  secure: ["TLSv1.2", "TLSv1.3"],
-  default: ["TLSv1.2", "TLSv1.3"],
-};
 /** Words of PgBouncer's that mean the library's own list. */
 const DEFAULT_CIPHERS: ReadonlySet<string> = new Set(["", "default", "secure", "normal", "fast"]);
+/** Words for curves that mean the library's own choice. */
+const DEFAULT_CURVES: ReadonlySet<string> = new Set(["", "auto", "none"]);
+
+/** Where systems keep the authorities that they trust: Debian and Alpine, Red Hat, SUSE, BSD and macOS. */
+const SYSTEM_AUTHORITIES: readonly string[] = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+/** Host names whose settings are kept; a configuration that names more is served too, only slower. */
+const HOSTS_MAX = 256;
 
 export class ConfiguredTls implements TlsContexts {
   readonly #settings: Settings;
   readonly #readBytes: ReadBytes;
   readonly #runtime: string;
   #client: TlsSettings | null = null;
+  /** By host, what its last connection was made with. */
+  readonly #servers = new Map<string, TlsSettings>();
 
   constructor(settings: Settings, readBytes: ReadBytes, runtime: string) {
     this.#settings = settings;
@@ -42,13 +46,14 @@ export class ConfiguredTls implements TlsContexts {
   }
 
   /**
-   * Reads the files of `client_tls_*` again, and looks at those of `server_tls_*`. Returns what is wrong, null if nothing;
-   * then the settings of before stay in force.
+   * Reads the files of `client_tls_*` again, and looks at the words of `server_tls_*`. Returns what is wrong, null if nothing;
+   * then the settings of before stay in force. Files of `server_tls_*` may come later than we do.
    */
   reload(): string | null {
     try {
       const client = this.#makeClient();
-      const server = this.#settings.serverTlsSslmode === SslMode.disable ? null : this.server("");
+      const s = this.#settings;
+      const server = s.serverTlsSslmode === SslMode.disable ? null : this.#words("server");
       const problem = problemOf(client) ?? problemOf(server);
       if (problem === null) this.#client = client;
       return problem;
@@ -61,51 +66,102 @@ export class ConfiguredTls implements TlsContexts {
     return this.#client;
   }
 
+  /** Throws what is wrong with a file, in words for the log. */
   server(host: string): TlsSettings {
     const s = this.#settings;
-    const base = this.#common(s.serverTlsProtocols, s.serverTlsCiphers, s.serverTls13Ciphers, "server_tls13_ciphers");
-    return {
-      ...base,
-      ...this.#file("ca", s.serverTlsCaFile),
+    const verifies = s.serverTlsSslmode === SslMode.verifyCa || s.serverTlsSslmode === SslMode.verifyFull;
+    const made: TlsSettings = {
+      ...this.#words("server"),
+      ...(verifies || s.serverTlsCaFile !== "" ? this.#authorities(s.serverTlsCaFile) : {}),
       ...this.#file("cert", s.serverTlsCertFile),
       ...this.#file("key", s.serverTlsKeyFile),
       ...(host !== "" && !isLiteralAddress(host) ? { serverName: host } : {}),
     };
+    // The same object while nothing has changed: the runtime's work on certificates hangs on it.
+    const known = this.#servers.get(host);
+    if (known !== undefined && isSame(known, made)) return known;
+    const problem = problemOf(made);
+    if (problem !== null) throw new Error(problem);
+    if (this.#servers.size >= HOSTS_MAX) this.#servers.clear();
+    this.#servers.set(host, made);
+    return made;
   }
 
   #makeClient(): TlsSettings | null {
     const s = this.#settings;
-    if (s.clientTlsSslmode === SslMode.disable) return null;
-    if (s.clientTlsKeyFile === "" || s.clientTlsCertFile === "") {
+    const mode = s.clientTlsSslmode;
+    if (mode !== SslMode.disable && (s.clientTlsKeyFile === "" || s.clientTlsCertFile === "")) {
       throw new Error(
         "To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must be set.",
       );
     }
-    if (s.clientTlsSslmode === SslMode.verifyFull && s.clientTlsCaFile === "") {
+    if (s.authType === AuthType.cert) {
+      if (mode !== SslMode.verifyFull)
+        throw new Error("auth_type=cert requires client_tls_sslmode=SSLMODE_VERIFY_FULL");
+      if (s.clientTlsCaFile === "") throw new Error("auth_type=cert requires client_tls_ca_file");
+    } else if (mode === SslMode.verifyFull && s.clientTlsCaFile === "") {
       throw new Error("client_tls_sslmode requires client_tls_ca_file");
     }
+    if (mode === SslMode.disable) return null;
+    const verifies = mode === SslMode.verifyCa || mode === SslMode.verifyFull;
     return {
-      ...this.#common(s.clientTlsProtocols, s.clientTlsCiphers, s.clientTls13Ciphers, "client_tls13_ciphers"),
-      ...this.#file("ca", s.clientTlsCaFile),
+      ...this.#words("client"),
+      ...this.#keyExchange(),
+      ...(verifies || s.clientTlsCaFile !== "" ? this.#authorities(s.clientTlsCaFile) : {}),
       ...this.#file("cert", s.clientTlsCertFile),
       ...this.#file("key", s.clientTlsKeyFile),
       // A client is refused below for having none, so it has to be asked.
-      requestCertificate: s.clientTlsCaFile !== "" || s.clientTlsSslmode === SslMode.verifyCa,
+      requestCertificate: verifies || s.clientTlsCaFile !== "",
       alpn: "postgresql",
     };
   }
 
-  #common(protocols: string, ciphers: string, tls13: string | null, tls13Name: string): TlsSettings {
+  /** What is chosen by words: versions and ciphers. */
+  #words(side: "client" | "server"): TlsSettings {
+    const s = this.#settings;
+    const [protocols, ciphers, tls13] =
+      side === "client"
+        ? [s.clientTlsProtocols, s.clientTlsCiphers, s.clientTls13Ciphers]
+        : [s.serverTlsProtocols, s.serverTlsCiphers, s.serverTls13Ciphers];
     if (tls13 !== null && tls13 !== "" && this.#runtime === "bun") {
       throw new Error(
-        `${tls13Name} cannot be set on this runtime: its TLS library does not let TLS 1.3 suites be chosen`,
+        `${side}_tls13_ciphers cannot be set on this runtime: its TLS library does not let TLS 1.3 suites be chosen`,
       );
     }
-    return {
-      ...versionRange(protocols),
-      ...(DEFAULT_CIPHERS.has(ciphers) ? {} : { ciphers }),
-      ...(tls13 === null || tls13 === "" ? {} : { tls13Ciphers: tls13 }),
+    const versions = parseTlsProtocols(protocols);
+    if (versions === null) throw new Error(`invalid ${side}_tls_protocols: ${protocols}`);
+    const made: TlsSettings = {
+      ...versions,
+      ...(DEFAULT_CIPHERS.has(ciphers.toLowerCase()) ? {} : { ciphers }),
     };
+    if (problemOf(made) !== null) throw new Error(`invalid ${side}_tls_ciphers: ${ciphers}`);
+    return tls13 === null || tls13 === "" ? made : { ...made, tls13Ciphers: tls13 };
+  }
+
+  #keyExchange(): Partial<TlsSettings> {
+    const { clientTlsDheparams: groups, clientTlsEcdhcurve: curve } = this.#settings;
+    const word = groups.toLowerCase();
+    if (word !== "" && word !== "none" && word !== "auto") throw new Error(`invalid client_tls_dheparams: ${groups}`);
+    // Without finite-field groups in its library Bun does as "none" says, whatever the word.
+    const finiteField = word === "auto" && this.#runtime !== "bun" ? { finiteField: true } : {};
+    if (DEFAULT_CURVES.has(curve.toLowerCase())) return finiteField;
+    if (problemOf({ minVersion: "TLSv1.2", maxVersion: "TLSv1.3", curve }) !== null) {
+      throw new Error(`invalid client_tls_ecdhcurve: ${curve}`);
+    }
+    return { ...finiteField, curve };
+  }
+
+  /** The file's, or where none is named the system's. */
+  #authorities(path: string): Partial<TlsSettings> {
+    if (path !== "") return this.#file("ca", path);
+    for (const usual of SYSTEM_AUTHORITIES) {
+      try {
+        return { ca: this.#readBytes(usual) };
+      } catch {
+        // The next system's place.
+      }
+    }
+    throw new Error("failed to load CA: this system keeps its authorities in no known place; name a file of them");
   }
 
   #file(field: "ca" | "cert" | "key", path: string): Partial<TlsSettings> {
@@ -125,24 +181,13 @@ function problemOf(settings: TlsSettings | null): string | null {
   return settings === null ? null : findTlsProblem(settings);
 }
 
-/** A list of words (`,` or `:` between, `!x` removes) as the range of versions that the runtimes take. */
-function versionRange(words: string): { minVersion: TlsVersion; maxVersion: TlsVersion } {
-  const chosen = new Set<TlsVersion>();
-  for (const word of words
-    .toLowerCase()
-    .split(/[,:]/)
-    .map((part) => part.trim())) {
-    const removes = word.startsWith("!");
-    const versions = VERSION_WORDS[removes ? word.slice(1) : word];
-    if (versions === undefined) throw new Error(`invalid TLS protocols: "${words}"`);
-    for (const version of versions) {
-      if (removes) chosen.delete(version);
-      else chosen.add(version);
-    }
-  }
-  const inOrder = VERSIONS.filter((version) => chosen.has(version));
-  const minVersion = inOrder[0];
-  const maxVersion = inOrder.at(-1);
-  if (minVersion === undefined || maxVersion === undefined) throw new Error(`invalid TLS protocols: "${words}"`);
-  return { minVersion, maxVersion };
+/** Files are compared by what is in them. */
+function isSame(one: TlsSettings, other: TlsSettings): boolean {
+  const keys = Object.keys(one) as (keyof TlsSettings)[];
+  if (keys.length !== Object.keys(other).length) return false;
+  return keys.every((key) => {
+    const [a, b] = [one[key], other[key]];
+    if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
+    return Array.isArray(a) && Array.isArray(b) ? a.join() === b.join() : a === b;
+  });
 }

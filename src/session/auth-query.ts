@@ -29,8 +29,8 @@ import type { ServerPool } from "./server-pool.ts";
 const ROW_BYTES_MAX = 128 * 1024;
 const COLUMNS = 2;
 
-/** No secret is like it: a user whose stored secret is NULL exists, and passes no password dialogue. */
-const IMPOSSIBLE_SECRET = "md5";
+/** A user whose stored secret is NULL exists, and passes no password dialogue. */
+const NO_SECRET = "";
 
 export type AuthAnswer =
   | { readonly kind: "user"; readonly name: string; readonly secret: StoredSecret }
@@ -72,6 +72,11 @@ export class AuthQuery implements ServerSeeker {
 
   get id(): number {
     return this.#client.id;
+  }
+
+  /** Since when it waits for a server, monotonic ms; null when it does not. */
+  get waitsSince(): number | null {
+    return this.waiting.queued ? this.waiting.since : null;
   }
 
   toString(): string {
@@ -156,7 +161,7 @@ export class AuthQuery implements ServerSeeker {
         if (this.#answer.kind === "failed") return;
         const [name, secret] = readDataRow(memory, at, size);
         if (name === null || name === undefined) this.#refuse("auth_query response contained null user name");
-        else this.#answer = { kind: "user", name, secret: new StoredSecret(secret ?? IMPOSSIBLE_SECRET) };
+        else this.#answer = { kind: "user", name, secret: new StoredSecret(secret ?? NO_SECRET) };
         return;
       }
       case Backend.NoData:

@@ -66,6 +66,16 @@ export class ClientAuthentication {
     return this.#phase === Phase.greeting;
   }
 
+  /** Since when its auth_query waits for a server, monotonic ms; null when none does. */
+  get queryWaitsSince(): number | null {
+    return this.#query === null ? null : this.#query.waitsSince;
+  }
+
+  /** What the client named; null: the console, or none that exists. */
+  get database(): Database | null {
+    return this.#database;
+  }
+
   /** The client has its names and has taken its parameters. */
   start(): void {
     const client = this.#client;
@@ -128,6 +138,8 @@ export class ClientAuthentication {
     this.#credentials = user;
     const isKnown = settings.authType === AuthType.any || (user !== null && user.secret !== null);
     const mayAsk = asked !== null && (this.#database !== null || this.#console !== null);
+    // What was asked before auth_file had it is out of date.
+    if (user !== null && user.secret !== null && !judgedOutside) this.#database?.credentials.delete(userName);
     if (isKnown || judgedOutside || !mayAsk) this.#authenticate(userName);
     else this.#ask(asked, userName);
   }
@@ -244,6 +256,8 @@ export class ClientAuthentication {
         });
         this.#phase = Phase.dialogue;
         this.#follow(this.#login.start());
+        // Who does not wait for the question may have answered it already.
+        if (!client.isClosed) this.received();
     }
   }
 

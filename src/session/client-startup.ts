@@ -21,6 +21,7 @@ import { takeCancelRequest } from "./cancel-request.ts";
 import type { CancelRoad } from "./cancel-request.ts";
 import type { Client } from "./client.ts";
 import { ClientAuthentication } from "./client-authentication.ts";
+import type { Database } from "./database.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import type { PeerPool } from "./peer-pool.ts";
 import type { ServerPool } from "./server-pool.ts";
@@ -77,6 +78,13 @@ export class ClientStartup {
   /** It waits for the first login of its pool. */
   get isGreeting(): boolean {
     return this.#authentication !== null && this.#authentication.isGreeting;
+  }
+
+  /** Its auth_query waits for a server. */
+  get authenticationWaits(): { readonly since: number; readonly database: Database | null } | null {
+    const authentication = this.#authentication;
+    const since = authentication === null ? null : authentication.queryWaitsSince;
+    return authentication === null || since === null ? null : { since, database: authentication.database };
   }
 
   /** It carries a cancel request. */
