@@ -1,10 +1,10 @@
-/** SHOW SERVERS: every connection to PostgreSQL. */
+/** SHOW SERVERS: every connection to PostgreSQL, those that carry a cancel request too. */
 import { ServerState } from "../pool/server-state.ts";
 import { ConsoleLevel } from "../pooler/console-level.ts";
 import { serversIn } from "./socket-lists.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 import { poolsInOrder } from "./residents-in-order.ts";
-import { SOCKET_COLUMNS, serverRow } from "./socket-row.ts";
+import { SOCKET_COLUMNS, cancelRow, serverRow } from "./socket-row.ts";
 
 /** In the order of the rows of one pool. */
 const STATES: readonly ServerState[] = [
@@ -30,6 +30,7 @@ export const showServersCommand: ConsoleCommand = {
           call.row(serverRow(call, server, shown));
         }
       }
+      for (const cancel of pool.cancels) call.row(cancelRow(call, cancel));
     }
     call.done("SHOW");
   },

@@ -8,6 +8,8 @@ import type { Connection } from "../net/transport.ts";
 import type { Outbox } from "../net/outbox.ts";
 import type { Framer } from "../protocol/framer.ts";
 import type { Column } from "../protocol/row-messages.ts";
+import { ServerState } from "../pool/server-state.ts";
+import type { CancelForward } from "../session/cancel-forward.ts";
 import type { Client } from "../session/client.ts";
 import type { Server } from "../session/server.ts";
 import { Replication } from "../session/replication.ts";
@@ -122,6 +124,37 @@ export function serverRow(call: ConsoleCall, server: Server, state: string): Cel
     applicationName(call, server.parameters),
     server.statements.size,
     server.id,
+  ];
+}
+
+/** A connection that carries a cancel request to PostgreSQL. */
+export function cancelRow(call: ConsoleCall, cancel: CancelForward): CellValue[] {
+  const { connection, connectedWallTime, id, isSent, pool, target } = cancel;
+  const isUnix = target.address.kind === "unix";
+  const port = target.address.kind === "unix" ? pool.database.entry.port : target.address.port;
+  const since = call.localTime.withSeconds(connectedWallTime);
+  return [
+    "S",
+    pool.user.name,
+    pool.database.name,
+    REPLICATION_SHOWN[Replication.no],
+    isSent ? "active_cancel" : ServerState.new,
+    target.remoteAddress,
+    port,
+    isUnix ? UNIX : localAddress(connection),
+    isUnix ? port : (connection?.local.port ?? 0),
+    since,
+    since,
+    0,
+    0,
+    0,
+    pointer({ id }),
+    "",
+    0,
+    "",
+    "",
+    0,
+    id,
   ];
 }
 

@@ -22,7 +22,12 @@ const CANCEL_SENT_MAX_MS = 10_000;
 export class CancelForward implements ConnectionEvents {
   /** It is for no peer. */
   readonly peer = null;
-  readonly #server: Server;
+  /** Whose query it is to end. */
+  readonly target: Server;
+  /** In the row of clients and servers; 0 until it connects. */
+  id = 0;
+  /** When it began to connect, milliseconds since 1970. */
+  connectedWallTime = 0;
   readonly #done: (outcome: string) => void;
   #slot: Slot | null = null;
   #connection: Connection | null = null;
@@ -32,7 +37,7 @@ export class CancelForward implements ConnectionEvents {
 
   /** `done` is called once: the client's cancel connection can be closed. */
   constructor(server: Server, done: (outcome: string) => void) {
-    this.#server = server;
+    this.target = server;
     this.#done = done;
     server.cancels.add(this);
     server.pool.queueCancel(this);
@@ -40,7 +45,7 @@ export class CancelForward implements ConnectionEvents {
 
   /** Of the server it is for. */
   get pool(): ServerPool {
-    return this.#server.pool;
+    return this.target.pool;
   }
 
   /** The request has left for the server. */
@@ -51,12 +56,19 @@ export class CancelForward implements ConnectionEvents {
   /** It may connect. To where the server is: the same address, not a new look-up. */
   open(slot: Slot): void {
     this.#slot = slot;
-    const { engine, address, connection } = this.#server;
+    const { engine, address, connection } = this.target;
     const to =
       address.kind === "unix"
         ? { path: address.path.startsWith("@") ? `\0${address.path.slice(1)}` : address.path }
         : { host: connection?.remote.address ?? address.host, port: address.port };
+    this.id = engine.nextId();
+    this.connectedWallTime = engine.world.clock.wallTime();
     this.#connection = engine.world.transport.connect(to, this);
+  }
+
+  /** Its own connection; null while it waits for the permission to have one. */
+  get connection(): Connection | null {
+    return this.#connection;
   }
 
   /** The server is released or closed: what was not sent is dropped. */
@@ -75,24 +87,24 @@ export class CancelForward implements ConnectionEvents {
     this.#over = true;
     this.#deadline?.cancel();
     this.#connection?.destroy();
-    const { cancels, pool } = this.#server;
+    const { cancels, pool } = this.target;
     cancels.delete(this);
     pool.dropCancel(this);
     this.#done(outcome);
-    if (cancels.size === 0) pool.cancelsEnded(this.#server);
+    if (cancels.size === 0) pool.cancelsEnded(this.target);
     if (this.#connection === null) this.#giveBackSlot();
   }
 
   onOpen(): void {
     if (this.#over || this.#connection === null) return;
     this.#sent = true;
-    this.#connection.write(cancelRequest(this.#server.keyProcessId, this.#server.keySecret));
-    this.#deadline = this.#server.engine.world.clock.after(CANCEL_SENT_MAX_MS, () => this.#giveUp());
+    this.#connection.write(cancelRequest(this.target.keyProcessId, this.target.keySecret));
+    this.#deadline = this.target.engine.world.clock.after(CANCEL_SENT_MAX_MS, () => this.#giveUp());
   }
 
   /** The signal may still come: the server cannot be trusted with another client's query. */
   #giveUp(): void {
-    this.#server.close("cancel_wait_timeout");
+    this.target.close("cancel_wait_timeout");
     this.end("cancel_wait_timeout");
   }
 
@@ -111,8 +123,8 @@ export class CancelForward implements ConnectionEvents {
 
   #giveBackSlot(): void {
     if (this.#slot === null) return;
-    this.#slot.giveBack(this.#server.engine.turn.now);
+    this.#slot.giveBack(this.target.engine.turn.now);
     this.#slot = null;
-    this.#server.pool.startCancels();
+    this.target.pool.startCancels();
   }
 }

@@ -54,6 +54,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   /** Clients that logged in and wait for the first welcome. */
   readonly #greeting = new Set<Client>();
   readonly #cancelQueue = new Set<CancelForward>();
+  /** Those that have a connection of their own. */
+  readonly cancels = new Set<CancelForward>();
   #nextHost = 0;
   /** When a client or server was last here, monotonic ms. */
   usedAt: number;
@@ -269,6 +271,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
 
   dropCancel(cancel: CancelForward): void {
     this.#cancelQueue.delete(cancel);
+    this.cancels.delete(cancel);
   }
 
   startCancels(): void {
@@ -276,6 +279,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
       const slot = this.core.takeCancelSlot();
       if (slot === null) return;
       this.#cancelQueue.delete(cancel);
+      this.cancels.add(cancel);
       cancel.open(slot);
     }
   }

@@ -241,6 +241,11 @@ test("a server whose query is over is kept from others until a request that was 
     });
     await sleep(300);
     expect(served).toBe(false);
+    const shown = (await bouncer.admin("SHOW SERVERS")).filter(({ database }) => database === "one");
+    expect(shown).toMatchObject([
+      { state: "being_canceled", remote_pid: backend.pid, link: "" },
+      { state: "active_cancel", type: "S", user: "postgres", port: cluster.port, remote_pid: 0, link: "", tls: "" },
+    ]);
     process.kill(cluster.pid, "SIGCONT");
     expect((await waiting).rows[0].pid).toBe(backend.pid);
     await request;

@@ -233,7 +233,7 @@ describe("rows", () => {
 
   test("SHOW CONFIG prints each setting once, in PgBouncer's order", () => {
     const rows = client.run("show config").rows;
-    expect(rows.length).toBe(100);
+    expect(rows.length).toBe(101);
     expect(rows[0]?.[0]).toBe("admin_users");
     expect(rows.at(-1)).toEqual(["verbose", "0", null, "yes"]);
     expect(rows.find(([key]) => key === "pool_mode")).toEqual(["pool_mode", "transaction", "session", "yes"]);
