@@ -220,6 +220,27 @@ describe("what a session is", () => {
   );
 
   test(
+    "a replication client keeps its own server, which is nobody else's afterwards",
+    async () => {
+      await start();
+      const client = await WireClient.login(
+        { host: bouncer.host, port: bouncer.port },
+        { database: "shared", user: "postgres", replication: "database" },
+      );
+      for (const runtime of [otherRuntime(), bouncer.runtime]) {
+        await bouncer.reboot({ runtime });
+        client.send(query("IDENTIFY_SYSTEM"));
+        expect(types(await client.until("Z"))).toBe("TDCZ");
+        expect((await bouncer.admin("show servers")).map((row) => row["replication"])).toEqual(["logical"]);
+      }
+      client.end();
+      await bouncer.waitForLog(/replication client was closed/);
+      await backends.waitForCount(0, { database: "postgres" });
+    },
+    deadlineMs,
+  );
+
+  test(
     "keys of a SCRAM client open a new server in the new process",
     async () => {
       await start({ settings: { auth_type: "scram-sha-256" } });
