@@ -4,6 +4,7 @@
  * - Two clients are never in one transaction (implicit ones up to a Sync included), nor in one session in session mode.
  * - Nothing that no client sent runs inside a client's transaction.
  * - A client's statements run in the order in which it sent them, each at most once, wherever they run.
+ * - A backend that was opened for replication belongs to one client that asked for it, and such a client uses no other.
  * - What was cancelled while it waited for a server does not run, and had not run.
  */
 import type { Chronicle } from "./chronicle.ts";
@@ -22,9 +23,11 @@ export interface AuditedBackend {
   readonly id: number;
   readonly database: string;
   readonly user: string;
+  /** Parameters of its startup packet. */
+  readonly startup: ReadonlyMap<string, string>;
   /** The client whose statements run in the current transaction. */
   owner: number | null;
-  /** The client whose session it is since the last DISCARD ALL; session mode only. */
+  /** The client whose session it is since the last DISCARD ALL; session mode and replication only. */
   sessionOwner: number | null;
 }
 
@@ -35,21 +38,27 @@ export class Audit {
   readonly #now: () => number;
   readonly #sessionsKept: (database: string) => boolean;
   readonly #hasLeft: (client: number) => boolean;
+  readonly #isReplication: (client: number) => boolean;
   readonly #lastSerial = new Map<number, number>();
   readonly #ran = new Set<string>();
   readonly #spared = new Set<string>();
 
-  /** `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more? */
+  /**
+   * `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more?
+   * `isReplication`: has it asked for a server of its own?
+   */
   constructor(
     chronicle: Chronicle,
     now: () => number,
     sessionsKept: (database: string) => boolean,
     hasLeft: (client: number) => boolean,
+    isReplication: (client: number) => boolean,
   ) {
     this.#chronicle = chronicle;
     this.#now = now;
     this.#sessionsKept = sessionsKept;
     this.#hasLeft = hasLeft;
+    this.#isReplication = isReplication;
   }
 
   fault(database: string, what: string): void {
@@ -75,7 +84,10 @@ export class Audit {
   ran(backend: AuditedBackend, identity: string | null, statement: Statement): void {
     this.statements++;
     this.#chronicle.say(() => `backend ${backend.id} runs ${statement.verb} of ${identity ?? "nobody"}`);
+    const isReplication = backend.startup.has("replication");
     if (identity === null) {
+      if (isReplication)
+        this.#chronicle.violate(`backend ${backend.id}, a client's own, ran ${statement.verb} of nobody`);
       // The transaction of a client that has gone may be rolled back, and nothing else.
       if (backend.owner !== null && !(statement.verb === "rollback" && this.#hasLeft(backend.owner))) {
         this.#chronicle.violate(
@@ -95,7 +107,12 @@ export class Audit {
       );
     }
     backend.owner = client;
-    if (this.#sessionsKept(backend.database)) {
+    if (isReplication !== this.#isReplication(client)) {
+      this.#chronicle.violate(
+        `backend ${backend.id} ran ${identity}, and is not of the kind that client ${client} wants`,
+      );
+    }
+    if (isReplication || this.#sessionsKept(backend.database)) {
       if (backend.sessionOwner !== null && backend.sessionOwner !== client) {
         this.#chronicle.violate(
           `backend ${backend.id} ran ${identity} in the session of client ${backend.sessionOwner} without a reset`,

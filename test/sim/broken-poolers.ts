@@ -13,6 +13,7 @@ import { Residents } from "../../src/pooler/residents.ts";
 import { READY_IDLE } from "../../src/protocol/backend-messages.ts";
 import { refuseUnit } from "../../src/session/cancelled-unit.ts";
 import { Client } from "../../src/session/client.ts";
+import { Dedication } from "../../src/session/dedication.ts";
 import { Server } from "../../src/session/server.ts";
 import { ServerPool } from "../../src/session/server-pool.ts";
 import { ServerStatements } from "../../src/state/prepared-statement.ts";
@@ -79,6 +80,31 @@ const faults: readonly Fault[] = [
         if (status !== IDLE && self.server !== null) self.server.status = IDLE;
         ended(IDLE);
       }),
+  },
+  {
+    fault: "replication clients share servers with the others",
+    seedsMax: 50,
+    breakIt: () =>
+      replace(ServerPool.prototype, "greet", (_self, greet, [client]) => {
+        client.dedication = null;
+        greet(client);
+      }),
+  },
+  {
+    fault: "a replication client's settings are not in its server's startup packet",
+    seedsMax: 50,
+    breakIt: () =>
+      replace(Dedication.prototype, "startupParameters", (self) => [["replication", self.client.replication]]),
+  },
+  {
+    fault: "a replication client's server stays when the client has gone",
+    seedsMax: 50,
+    breakIt: () => replace(Dedication.prototype, "released", () => {}),
+  },
+  {
+    fault: "a replication client whose server failed to connect is forgotten",
+    seedsMax: 300,
+    breakIt: () => replace(Dedication.prototype, "closing", () => {}),
   },
   {
     fault: "a swapped owner: answers go to another client",

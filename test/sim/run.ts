@@ -54,6 +54,8 @@ const RUN_LIMIT_MS = 110_000;
 const FAULT_ECHO_MS = 3000;
 /** The first who asks after a failed login is told so, and starts the next attempt. */
 const LOGIN_FAILING = "server login has been failing";
+/** What a replication client is told of a RECONNECT, or when its server's host has left an address; and of a long wait. */
+const REPLICATION_ENDS = ["database configuration changed", "client_login_timeout"];
 /** The longest timer a stopped engine may leave behind: one `stats_period`. */
 const TIMER_ECHO_MS = 61_000;
 
@@ -67,6 +69,7 @@ class Run implements ClientHost {
   readonly #audit: Audit;
   readonly #postgres: ScriptedPostgres;
   readonly #clients = new Set<SimClient>();
+  readonly #replicationClients = new Set<number>();
   /** PAUSE was answered, and RESUME has not come. */
   #paused = false;
   #nextClient = 1;
@@ -93,6 +96,7 @@ class Run implements ClientHost {
       () => this.#world.nowMs,
       (database) => modes.get(database) === "session",
       (id) => [...this.#clients].every((client) => client.order.id !== id || client.hasLeft),
+      (id) => this.#replicationClients.has(id),
     );
     this.#postgres = new ScriptedPostgres(this.#world, this.#scenario.server, this.#audit);
     this.#left = this.#scenario.clientsTotal;
@@ -165,6 +169,8 @@ class Run implements ClientHost {
     // Who had half a message, or did not read, may not get the error; the log has the reason.
     const reason = text ?? this.#closeReasons.get(client.source) ?? null;
     if (reason !== null && this.#scenario.allowedErrors.some((allowed) => reason.includes(allowed))) return true;
+    const isReplication = client.order.parameters.has("replication");
+    if (isReplication && REPLICATION_ENDS.some((end) => reason?.includes(end) === true)) return true;
     // The failure of the last login is told to the first who comes after it, however late.
     if (text?.startsWith(LOGIN_FAILING) === true && this.#audit.faultSince(client.database, 0)) return true;
     return this.#audit.faultSince(client.database, sinceMs - FAULT_ECHO_MS);
@@ -224,6 +230,11 @@ class Run implements ClientHost {
     ]);
     if (random.chance(0.4)) parameters.set("application_name", random.pick(["psql", "it's mine", "x"]));
     if (random.chance(0.2)) parameters.set("DateStyle", "German, DMY");
+    const { replicationChance } = this.#scenario;
+    if (!checking && replicationChance > 0 && random.chance(replicationChance)) {
+      parameters.set("replication", "database");
+      this.#replicationClients.add(this.#nextClient);
+    }
     const order = { id: this.#nextClient++, at: LISTEN_AT, parameters, temper: this.#scenario.clients, checking };
     this.#clients.add(new SimClient(this.#world, order, random.fork(), this));
   }

@@ -24,6 +24,8 @@ export interface Scenario {
   /** Clients in all, and how many of them at once. */
   readonly clientsTotal: number;
   readonly clientsAtOnce: number;
+  /** How many of them ask for replication, and so for a server of their own. */
+  readonly replicationChance: number;
   /** The server's host is configured by name, and the name moves from address to address; null: by address. */
   readonly hostName: HostName | null;
   /** Moments at which the server cannot be reached for a while, and at which a connection of the engine breaks. */
@@ -74,7 +76,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const reserve = kind.pools && random.chance(0.2) ? 1 : 0;
   const databaseMax = kind.pools && random.chance(0.25) ? random.between(1, 4) : 0;
   const clientsTotal = random.between(1, large ? 4 : 14);
-  const scenario: Omit<Scenario, "hostName"> = {
+  const scenario: Omit<Scenario, "hostName" | "replicationChance"> = {
     calm,
     network: {
       latencyMaxMs: random.pick(tiny ? [0.1, 1, 5] : [0.1, 1, 5, 30]),
@@ -130,7 +132,8 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
     allowedErrors: [...timeouts.values()].flat(),
   };
   const hostName = kind.pools && random.chance(0.4) ? drawHostName(random, calm) : null;
-  return { ...scenario, hostName, settings: { ...scenario.settings, ...hostName?.settings } };
+  const replicationChance = kind.pools ? random.pick([0.3, 0, 0, 0, 0]) : 0;
+  return { ...scenario, hostName, replicationChance, settings: { ...scenario.settings, ...hostName?.settings } };
 }
 
 /** Moves disturb nobody, calm or not; a name that is lost does. */
