@@ -29,6 +29,7 @@ const commandFiles = {
   demo: "src/demo/main.ts",
   bench: "bench/main.ts",
   sim: "test/sim/main.ts",
+  fuzz: "test/fuzz/main.ts",
 };
 
 const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGUSR1", "SIGUSR2"];
