@@ -214,14 +214,24 @@ describe("streams", () => {
     await run(client, "DROP_REPLICATION_SLOT notes");
   });
 
-  test("an error in the middle of a stream leaves the connection usable: PostgreSQL answers, the client cancels", async () => {
+  test("an error ends a stream, before its beginning or in the middle, and the connection goes on", async () => {
     const client = await login("yes");
     await expect(run(client, "START_REPLICATION SLOT nowhere PHYSICAL 0/1000000")).rejects.toThrow("does not exist");
     await startPhysical(client);
-    // Standby messages that PostgreSQL does not know end a stream with an error.
-    client.send(message("d", Buffer.from("?")));
+    await cluster.query("select pg_cancel_backend(pid) from pg_stat_replication");
+    const end = await client.until("Z");
+    expect(errorFields(end.at(-2)!.body)).toMatchObject({ S: "ERROR", C: "57014" });
+    // What the client says of the stream before it knows is of no account.
+    client.send(status(0n), copyDone());
+    expect((await run(client, "IDENTIFY_SYSTEM")).rows.length).toBe(1);
+  });
+
+  test("the end of PostgreSQL's side is told in PostgreSQL's words", async () => {
+    const client = await login("yes");
+    await startPhysical(client);
+    await cluster.query("select pg_terminate_backend(pid) from pg_stat_replication");
     const error = (await client.rest()).find(({ type }) => type === "E");
-    expect(errorFields(error!.body)["C"]).toBe("08P01");
+    expect(errorFields(error!.body)).toMatchObject({ S: "FATAL", C: "57P01" });
   });
 
   test("a cancel request reaches the query of a logical connection", async () => {
