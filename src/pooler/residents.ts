@@ -148,10 +148,7 @@ export class Residents implements Directory {
   }
 
   findUser(name: string): User | null {
-    const known = this.users.get(name);
-    if (known !== undefined) return known;
-    // Nobody is unknown where nobody is asked for a name that holds; but strangers' names are not kept.
-    return this.#engine.settings.authType === AuthType.any ? new User(name, this.#engine.settings) : null;
+    return this.users.get(name) ?? null;
   }
 
   addUser(name: string): User {

@@ -92,10 +92,22 @@ export class ClientAuthentication {
 
   // ── Who, and to what ────────────────────────────────────────────────────────────────────────────────────────────
 
-  #beginDatabase(databaseName: string, userName: string): void {
+  #beginDatabase(databaseName: string, asked: string): void {
     const client = this.#client;
-    const { directory } = client.engine;
+    const { directory, log, settings } = client.engine;
     const database = directory.findDatabase(databaseName);
+    let userName = asked;
+    if (settings.authType === AuthType.any) {
+      // A name that nobody proves is no name: whoever comes is the one that servers are logged in to as.
+      const forced = database?.entry.user ?? null;
+      if (forced === null) {
+        log.error(`${client} auth_type=any requires forced user`);
+        client.fail(poolerError(PoolerErrors.configError));
+        return;
+      }
+      userName = forced;
+      client.userName = forced;
+    }
     const user = directory.findUser(userName);
     const refusal = directory.admit(client, database, user);
     if (refusal !== null) {

@@ -269,8 +269,7 @@ describe("where it runs", () => {
     expect(await backends.count({ user: "lookup", database: "postgres" })).toBe(0);
     expect(await backends.count({ user: "lookup", database: "template1" })).toBe(1);
     // The setting has no default that a reload could go back to.
-    await bouncer.restart();
-    await reloadBySignal(bouncer, { settings: settings() });
+    bouncer.rewrite({ settings: settings() });
     await bouncer.restart();
   });
 
@@ -301,7 +300,7 @@ describe("where it runs", () => {
   test("a client of a database that does not exist has nothing asked for it", async () => {
     const without: Record<string, string> = { ...databases, via_none: `${databases["shop"]} auth_dbname=none` };
     delete without["*"];
-    await reloadBySignal(bouncer, { databases: without });
+    bouncer.rewrite({ databases: without });
     await bouncer.restart();
     const log = await bouncer.logDuring(async () => {
       expect(await attempt("ann", "no_such")).toEqual(refused("R5 E", "password authentication failed"));

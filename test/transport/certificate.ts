@@ -21,11 +21,14 @@ export interface CertificateWish {
   /** Host names and IPv4 addresses. */
   readonly altNames?: readonly string[];
   readonly isAuthority?: boolean;
+  /** Its time was over an hour ago. */
+  readonly isExpired?: boolean;
   /** Absent = self-signed. */
   readonly issuer?: Certificate;
 }
 
-const YEAR_MS = 365 * 24 * 3600 * 1000;
+const HOUR_MS = 3600 * 1000;
+const YEAR_MS = 365 * 24 * HOUR_MS;
 
 export function createCertificate(wish: CertificateWish): Certificate {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -36,7 +39,7 @@ export function createCertificate(wish: CertificateWish): Certificate {
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
     algorithm,
     name(issuer.commonName),
-    sequence(time(Date.now() - YEAR_MS), time(Date.now() + YEAR_MS)),
+    sequence(time(Date.now() - YEAR_MS), time(wish.isExpired === true ? Date.now() - HOUR_MS : Date.now() + YEAR_MS)),
     name(wish.commonName),
     createPublicKey(createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" }))).export({
       type: "spki",
