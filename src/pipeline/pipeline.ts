@@ -30,7 +30,7 @@ import { Backend } from "../protocol/message-type.ts";
 import { Effect, effectOf } from "./answer-table.ts";
 import { NOBODY } from "./pipeline-form.ts";
 import type { PipelineForm } from "./pipeline-form.ts";
-import { KIND_MASK, PUT_IN, Step, SWALLOW, isTerminator } from "./step.ts";
+import { KIND_MASK, PUT_IN, Step, SWALLOW, UNNAMED, isTerminator } from "./step.ts";
 
 /** Who gets the answers of an entry: a client, or a task of our own. */
 export interface EntryOwner {
@@ -57,6 +57,8 @@ export interface PipelineHost {
   withholdsReady(owner: EntryOwner | null): boolean;
   /** An ErrorResponse for `owner`, whole when it is not longer than `HELD_ANSWER_BYTES`. Before it is forwarded. */
   failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void;
+  /** The Parse of the unnamed statement that was sent last came to nothing. */
+  unnamedLost(): void;
   /** A CommandComplete whose tag begins with `D`: DEALLOCATE ALL, DISCARD ALL, DELETE … */
   completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void;
   parameterStatus(memory: Uint8Array, at: number, size: number): void;
@@ -243,6 +245,7 @@ export class Pipeline {
     const kind = step & KIND_MASK;
     if (this.#skipping) {
       if (kind !== Step.sync) {
+        if ((step & UNNAMED) !== 0) this.#host.unnamedLost();
         ref?.undo();
         return;
       }
@@ -473,8 +476,10 @@ export class Pipeline {
   /** The last of the skipped is undone first: a name that was closed and taken again gets its old meaning back. */
   #skipToSync(): void {
     const undone: Undoable[] = [];
+    let unnamedLost = false;
     this.#skipping = true;
     while (this.#count > 0) {
+      unnamedLost ||= ((this.#steps[this.#head] as number) & UNNAMED) !== 0;
       if (((this.#steps[this.#head] as number) & KIND_MASK) === Step.sync) {
         this.#skipping = false;
         break;
@@ -484,6 +489,15 @@ export class Pipeline {
       this.#pop();
     }
     for (let i = undone.length - 1; i >= 0; i--) undone[i]?.undo();
+    if (unnamedLost && !this.#parsesUnnamed) this.#host.unnamedLost();
+  }
+
+  /** What is still to be answered brings another one. */
+  get #parsesUnnamed(): boolean {
+    for (let i = 0; i < this.#count; i++) {
+      if (((this.#steps[(this.#head + i) & this.#mask] as number) & UNNAMED) !== 0) return true;
+    }
+    return false;
   }
 
   /** PostgreSQL reads Syncs as part of the COPY until its end has come. */

@@ -33,6 +33,9 @@ export const SWALLOW = 0x10;
 /** Nothing was sent; the owner gets the answer when everything before it has been answered. */
 export const PUT_IN = 0x20;
 
+/** A Parse of the unnamed statement. */
+export const UNNAMED = 0x40;
+
 export function isTerminator(step: number): boolean {
   const kind = step & KIND_MASK;
   return kind === Step.sync || kind === Step.query || kind === Step.functionCall;

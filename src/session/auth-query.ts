@@ -116,6 +116,7 @@ export class AuthQuery implements ServerSeeker {
     for (const step of [Step.parse, Step.bind, Step.describe, Step.execute, Step.sync]) {
       server.pipeline.push(step, this, null);
     }
+    server.unnamed = -1;
     server.send(parse("", this.#text));
     server.send(bind("", "", [this.#userName]));
     server.send(describe(TargetKind.Portal, ""));

@@ -11,6 +11,7 @@
 import { Framer } from "../protocol/framer.ts";
 import { Frontend } from "../protocol/message-type.ts";
 import { badPacketHeader } from "../protocol/startup.ts";
+import { Step, UNNAMED } from "../pipeline/step.ts";
 import { Skip, isCancellable, noteNames, refuseUnit, skipMessage } from "./cancelled-unit.ts";
 import type { Client } from "./client.ts";
 import { isIdle, isKnown, mayNameStatement, stepOf } from "./client-message.ts";
@@ -124,12 +125,14 @@ export class ClientInput {
         this.#pass();
         continue;
       }
+      let server = client.server;
       const named =
-        mayNameStatement(type, memory, at, framer.available) &&
+        (mayNameStatement(type, memory, at, framer.available) ||
+          // The unnamed statement that is there may be somebody else's.
+          (type === Frontend.Bind && client.unnamed !== (server === null ? -1 : server.unnamed))) &&
         client.dedication === null &&
         client.pool!.hasStatements;
       if (named && !isReadable(client, framer, memory)) continue;
-      let server = client.server;
       if (server === null) {
         if (isIdle(type)) {
           this.#pass();
@@ -173,7 +176,13 @@ export class ClientInput {
         client.fail(poolerError(PoolerErrors.simpleQueryDisallowed));
         return;
       }
-      if (step !== 0) pipeline.push(step, client, null);
+      if (step === Step.parse) {
+        // What had a name was dealt with above, where names count.
+        server.unnamed = client.unnamed = client.engine.statements.nextUnnamed();
+        pipeline.push(step | UNNAMED, client, null);
+      } else if (step !== 0) {
+        pipeline.push(step, client, null);
+      }
       this.isMidMessage = !framer.last;
       this.#restGoesOn = true;
       if (type === Frontend.CopyData && framer.whole) end = framer.advanceRun(bytesMax);

@@ -71,6 +71,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
   dedication: Dedication | null = null;
   parameters: ParameterValues;
   #statements: ClientStatements | null = null;
+  /** Which unnamed statement it parsed last (`StatementStore.nextUnnamed`), 0 for none. */
+  unnamed = 0;
   /** What its cancel requests carry. */
   keyProcessId = 0;
   keySecret = 0;

@@ -68,6 +68,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   dirty = false;
   /** The login dialogue; null once it is over. */
   startup: ServerStartup | null;
+  /** Which unnamed statement it holds (`StatementStore.nextUnnamed`); 0: none was parsed, −1: not known. */
+  unnamed = 0;
   /** Status of the last ReadyForQuery. */
   status = IDLE;
   /** The tracked parameters as the server reported them. */
@@ -354,6 +356,10 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     } else if (owner === null) {
       this.dirty = true;
     }
+  }
+
+  unnamedLost(): void {
+    this.unnamed = -1;
   }
 
   completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {

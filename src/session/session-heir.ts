@@ -119,6 +119,7 @@ export function takeUpServer(engine: Engine, heritage: ServerHeritage): Server {
     server.statements.add(statement);
     engine.statements.giveBack(statement);
   }
+  server.unnamed = -1;
   if (holder !== null) server.pipeline.restore(form.pipeline, holder);
   server.takeUp(connection);
   pool.takeUp(server, holder);

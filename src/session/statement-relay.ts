@@ -10,7 +10,8 @@
  *     Close s           –                               CloseComplete put in
  *     –                 Close PGBOUNCER_3               3 swallowed        more than max_prepared_statements
  *
- * Unnamed statements, portals, and PREPARE in SQL pass through. Counterpart: PgBouncer's `prepare.c`.
+ * Portals and PREPARE in SQL pass through. So does the unnamed statement, but a server is never asked for one that another
+ * client has parsed: Bind, Describe and Close of it are for a statement then that PostgreSQL does not have (26000). Counterpart: PgBouncer's `prepare.c`.
  */
 import type { Undoable } from "../pipeline/pipeline.ts";
 import { PUT_IN, Step, SWALLOW } from "../pipeline/step.ts";
@@ -44,6 +45,9 @@ export const Relayed = {
   /** What its name means is not known before an answer has come: the client's input waits for the end of a unit. */
   later: -3,
 } as const;
+
+/** What an unnamed statement is called that is not on this server: PostgreSQL says that there is no such statement. */
+const NOT_ITS_OWN = Buffer.from("unnamed, and not parsed on this server connection", "latin1");
 
 /** A named Parse is held whole up to here. */
 export const PARSE_HELD_BYTES_MAX = 16 * 1024 * 1024;
@@ -179,7 +183,13 @@ export function noteSkippedParse(client: Client, framer: Framer, memory: Uint8Ar
 function relayBind(client: Client, server: Server, memory: Uint8Array, runStart: number, runEnd: number): number {
   // `isReadable` has just looked at this very message.
   const parts = client.engine.parts.bind;
-  if (parts.statementStart === parts.statementEnd) return Relayed.asItIs;
+  if (parts.statementStart === parts.statementEnd) {
+    if (server.unnamed === client.unnamed) return Relayed.asItIs;
+    client.forward(memory, runStart, runEnd);
+    server.outbox.addAll(renameBindHead(memory, parts, NOT_ITS_OWN));
+    server.pipeline.push(Step.bind, client, null);
+    return parts.tailStart;
+  }
   if (server.pipeline.isUndecided) return Relayed.later;
   const statement = find(client, memory, parts.statementStart, parts.statementEnd);
   if (statement === null) return Relayed.refused;
@@ -202,7 +212,8 @@ function relayDescribe(
 ): number {
   const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
   if (parts === null) return refuse(client, PoolerErrors.brokenDescribe);
-  if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
+  if (parts.kind !== TargetKind.Statement) return Relayed.asItIs;
+  if (parts.nameStart === parts.nameEnd) return relayUnnamedTarget(client, server, framer, memory, runStart, runEnd);
   if (server.pipeline.isUndecided) return Relayed.later;
   const statement = find(client, memory, parts.nameStart, parts.nameEnd);
   if (statement === null) return Relayed.refused;
@@ -211,6 +222,22 @@ function relayDescribe(
   const there = server.statements.use(statement) ? statement : prepareAgain(client, server, statement);
   server.outbox.addAll(renameTarget(parts, there.serverNameBytes));
   server.pipeline.push(Step.describe, client, null);
+  return framer.at + framer.size;
+}
+
+/** Describe or Close of the unnamed statement. */
+function relayUnnamedTarget(
+  client: Client,
+  server: Server,
+  framer: Framer,
+  memory: Uint8Array,
+  runStart: number,
+  runEnd: number,
+): number {
+  if (server.unnamed === client.unnamed) return Relayed.asItIs;
+  client.forward(memory, runStart, runEnd);
+  server.outbox.addAll(renameTarget(client.engine.parts.target, NOT_ITS_OWN));
+  server.pipeline.push(framer.type === Frontend.Describe ? Step.describe : Step.close, client, null);
   return framer.at + framer.size;
 }
 
@@ -224,7 +251,8 @@ function relayClose(
 ): number {
   const parts = inspectTarget(memory, framer.at, framer.size, client.engine.parts.target);
   if (parts === null) return refuse(client, PoolerErrors.brokenClose);
-  if (parts.kind !== TargetKind.Statement || parts.nameStart === parts.nameEnd) return Relayed.asItIs;
+  if (parts.kind !== TargetKind.Statement) return Relayed.asItIs;
+  if (parts.nameStart === parts.nameEnd) return relayUnnamedTarget(client, server, framer, memory, runStart, runEnd);
   if (server.pipeline.isUndecided) return Relayed.later;
   client.forward(memory, runStart, runEnd);
   const name = latin1(memory, parts.nameStart, parts.nameEnd);

@@ -41,6 +41,13 @@ export class PreparedStatement {
 export class StatementStore {
   readonly #byKey = new Map<string, PreparedStatement>();
   #serial = 0;
+  #unnamed = 0;
+
+  /** A number for the Parse of an unnamed statement: whoever has the same number last has what it made. */
+  nextUnnamed(): number {
+    this.#unnamed += 1;
+    return this.#unnamed;
+  }
 
   get size(): number {
     return this.#byKey.size;

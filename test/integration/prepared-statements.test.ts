@@ -4,6 +4,18 @@ import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
 import { Bouncer } from "../support/bouncer.ts";
+import {
+  bind,
+  closeStatement,
+  describeStatement,
+  errorFields,
+  execute,
+  parse,
+  query,
+  sync,
+  types,
+  WireClient,
+} from "../support/wire-client.ts";
 
 const poolSize = 3;
 
@@ -134,6 +146,69 @@ describe("node-postgres", () => {
       expect((await client.query({ name: "gone", text: "select 2 as n" })).rows).toEqual([{ n: 2 }]);
       await client.end();
     }
+  });
+});
+
+describe("the unnamed statement", () => {
+  const reads = [bind("", ""), execute(""), sync()];
+
+  test("is its client's, as long as nobody else had the server", async () => {
+    const client = await WireClient.login(bouncer, { user: "postgres", database: "single" });
+    client.send(parse("", "select 'mine'"), sync());
+    expect(types(await client.until("Z"))).toBe("1Z");
+    client.send(...reads);
+    expect(types(await client.until("Z"))).toBe("2DCZ");
+    client.end();
+  });
+
+  test("is never another client's", async () => {
+    const [owner, other] = [
+      await WireClient.login(bouncer, { user: "postgres", database: "single" }),
+      await WireClient.login(bouncer, { user: "postgres", database: "single" }),
+    ];
+    for (const first of [parse("", "select 'older'"), null]) {
+      // Once with one of its own that was parsed before, once without.
+      if (first !== null) {
+        other.send(first, sync());
+        await other.until("Z");
+      }
+      owner.send(parse("", "select 'a secret'"), sync());
+      await owner.until("Z");
+      for (const messages of [reads, [describeStatement(""), sync()]]) {
+        other.send(...messages);
+        const answer = await other.until("Z");
+        expect(types(answer)).toBe("EZ");
+        expect(errorFields(answer[0]!.body)["C"]).toBe("26000");
+      }
+    }
+    other.send(closeStatement(""), sync());
+    expect(types(await other.until("Z"))).toBe("3Z");
+    // One that PostgreSQL has skipped does not stand for one that is there.
+    owner.send(parse("", "select 'a secret'"), sync());
+    await owner.until("Z");
+    other.send(parse("bad", "selekt"), parse("", "select 'skipped'"), sync());
+    await other.until("Z");
+    other.send(...reads);
+    expect(types(await other.until("Z"))).toBe("EZ");
+    owner.end();
+    other.end();
+  });
+
+  test("in a transaction a refusal is PostgreSQL's own: the transaction has failed", async () => {
+    const [owner, other] = [
+      await WireClient.login(bouncer, { user: "postgres", database: "single" }),
+      await WireClient.login(bouncer, { user: "postgres", database: "single" }),
+    ];
+    owner.send(parse("", "select 'a secret'"), sync());
+    await owner.until("Z");
+    other.send(query("begin"), ...reads);
+    await other.until("Z");
+    const answer = await other.until("Z");
+    expect([types(answer), String(answer.at(-1)!.body)]).toEqual(["EZ", "E"]);
+    other.send(query("rollback"));
+    await other.until("Z");
+    owner.end();
+    other.end();
   });
 });
 

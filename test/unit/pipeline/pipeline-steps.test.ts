@@ -1,7 +1,7 @@
 /** Every kind of step against every backend message: what is allowed does what `step.ts` draws, the rest breaks. */
 import { describe, expect, test } from "vitest";
 import { HELD_ANSWER_BYTES, Pipeline } from "../../../src/pipeline/pipeline.ts";
-import { PUT_IN, SWALLOW, Step } from "../../../src/pipeline/step.ts";
+import { PUT_IN, SWALLOW, Step, UNNAMED } from "../../../src/pipeline/step.ts";
 import { Framer } from "../../../src/protocol/framer.ts";
 import { Backend } from "../../../src/protocol/message-type.ts";
 import { framed, types } from "./model-run.ts";
@@ -357,4 +357,31 @@ test("a queue of any length keeps its order", () => {
   expect(owners.every((owner, number) => owner.bytes.subarray(5).toString().startsWith(`${number}\0`))).toBe(true);
   expect(host.readies.map(({ owner }) => (owner as RecordingOwner).name)).toEqual(owners.map(({ name }) => name));
   expect(pipeline.isEmpty).toBe(true);
+});
+
+describe("the unnamed statement", () => {
+  const UNNAMED_PARSE = Step.parse | UNNAMED;
+
+  test("is lost when its Parse fails, when it is skipped, and when it is sent to a server that skips", () => {
+    const { host, pipeline, owner, receive } = bench();
+    for (const step of [UNNAMED_PARSE, Step.sync]) pipeline.push(step, owner, null);
+    receive(bytesOf("E"), framed("Z", Buffer.from("I")));
+    expect(host.unnamedLosses).toBe(1);
+    for (const step of [Step.parse, UNNAMED_PARSE]) pipeline.push(step, owner, null);
+    receive(bytesOf("E"));
+    expect(host.unnamedLosses).toBe(2);
+    pipeline.push(UNNAMED_PARSE, owner, null);
+    expect(host.unnamedLosses).toBe(3);
+  });
+
+  test("is not lost by an error before it or behind it, nor by one when a later unit brings another", () => {
+    const { host, pipeline, owner, receive } = bench();
+    for (const step of [Step.query, UNNAMED_PARSE, Step.bind, Step.sync]) pipeline.push(step, owner, null);
+    receive(bytesOf("E"), framed("Z", Buffer.from("I")), framed("1", Buffer.alloc(0)), bytesOf("E"));
+    expect(host.unnamedLosses).toBe(0);
+    receive(framed("Z", Buffer.from("I")));
+    for (const step of [UNNAMED_PARSE, Step.sync, UNNAMED_PARSE]) pipeline.push(step, owner, null);
+    receive(bytesOf("E"));
+    expect(host.unnamedLosses).toBe(0);
+  });
 });

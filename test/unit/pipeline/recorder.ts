@@ -26,12 +26,19 @@ export class RecordingOwner implements EntryOwner {
 }
 
 export class RecordingHost implements PipelineHost {
+  /** How often the unnamed statement came to nothing. */
+  unnamedLosses = 0;
+
   readonly readies: { owner: EntryOwner | null; status: string }[] = [];
   readonly failures: { owner: EntryOwner | null; bytes: Buffer }[] = [];
   readonly completions: { owner: EntryOwner | null; bytes: Buffer }[] = [];
   readonly parameters: Buffer[] = [];
   readonly strays: string[] = [];
   brokenReason: string | null = null;
+
+  unnamedLost(): void {
+    this.unnamedLosses += 1;
+  }
 
   withholdsReady(_owner: EntryOwner | null): boolean {
     return false;

@@ -73,6 +73,10 @@ class FakeServer implements PipelineHost {
     this.pipeline.receive(this.#framer, 0x7fffffff);
   }
 
+  unnamed = 0;
+
+  unnamedLost(): void {}
+
   withholdsReady(): boolean {
     return false;
   }
@@ -103,6 +107,7 @@ class FakeClient implements EntryOwner {
   readonly answers: string[] = [];
   server: FakeServer | null = null;
   readonly parameters = tracked.unknown;
+  readonly unnamed = 0;
   isClosed = false;
   refusal: string | null = null;
   readonly #framer = new Framer();
