@@ -5,6 +5,7 @@
  * protocol wants that), counting the console's own traffic, Ctrl-C, and what happens when the client leaves. What
  * commands do is theirs. Counterpart: `admin_handle_client`, `admin_handle_cancel` and `admin_pause_done` in admin.c.
  */
+import { hideBindPassword } from "../config/setting-value.ts";
 import { LocalTime } from "../log/local-time.ts";
 import { ConsoleLevel } from "../pooler/console-level.ts";
 import { PoolerState } from "../pooler/operations.ts";
@@ -137,7 +138,7 @@ export class ConsoleSession implements Console {
   }
 
   #query(client: Client, text: string): void {
-    this.#pooler.engine.log.debug(`got admin query: ${text}`);
+    this.#pooler.engine.log.debug(`got admin query: ${hideBindPassword(text)}`);
     this.#extended.forgetUnnamed();
     const found = findStatement(text);
     if (!found.ok) {
@@ -234,8 +235,10 @@ export class ConsoleSession implements Console {
   #errorOf(client: Client, error: ErrorToSend): Uint8Array {
     const { log, settings } = this.#pooler.engine;
     const message = error.message.slice(0, ERROR_LENGTH_MAX);
-    log.error(message);
-    if (settings.logPoolerErrors) log.warning(`${client.toString()} pooler error: ${message}`);
+    // It may quote a command that nobody understands; its author may read it whole, others not.
+    const logged = hideBindPassword(message);
+    log.error(logged);
+    if (settings.logPoolerErrors) log.warning(`${client.toString()} pooler error: ${logged}`);
     return errorResponse({ ...error, message });
   }
 }

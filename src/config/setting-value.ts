@@ -128,9 +128,13 @@ function withoutTrailingZeros(digits: string): string {
   return digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
 }
 
-/** LDAP options with the bind password hidden. */
-function hideBindPassword(options: string): string {
-  return options.replace(/("?ldapbindpasswd"?\s*=\s*)("(?:[^"]|"")*"?|[^\s,]*)/gi, `$1${HIDDEN}`);
+/** A value in quotes; or, as nobody knows where another one was meant to end, all up to the next option. */
+const BIND_PASSWORD =
+  /("?ldapbindpasswd"?\s*=\s*)(?:"(?:[^"]|"")*"(?=[\s,']|$)|(?:(?![\s,]{1,9}"?ldap[a-z]{1,20}"?\s{0,9}=)[^])*)/gi;
+
+/** A text that may hold LDAP options, with the bind password hidden. */
+export function hideBindPassword(text: string): string {
+  return text.replace(BIND_PASSWORD, `$1${HIDDEN}`);
 }
 
 function found(value: string | number | null, unitMs = 1): ParsedValue {

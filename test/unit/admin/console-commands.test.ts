@@ -172,6 +172,17 @@ describe("what commands do", () => {
     expect(value()).toBe("transaction");
   });
 
+  test("the bind password of a SET is not logged, whether it is understood or not", () => {
+    const harness = new ConsoleHarness();
+    harness.pooler.engine.log.verbose = 2;
+    const client = harness.connect();
+    const options = 'ldapserver=h ldapbasedn=dc=x ldapbindpasswd="hun7 er"';
+    expect(client.run(`SET auth_ldap_options = '${options}'`).error).toBeNull();
+    expect(client.run(`SETT auth_ldap_options = '${options}'`).error).not.toBeNull();
+    expect(harness.logged.filter((line) => line.includes("auth_ldap_options")).length).toBeGreaterThan(1);
+    expect(harness.logged.join("\n")).not.toContain("hun7");
+  });
+
   test("SET of a setting that is fixed at start answers as if, and changes nothing", () => {
     const client = new ConsoleHarness().connect();
     expect(client.run("SET listen_port = 7777").tag).toBe("SET listen_port=7777");

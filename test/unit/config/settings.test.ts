@@ -293,6 +293,11 @@ describe("the object", () => {
     for (const options of [
       "ldapserver=x ldapbindpasswd=hun7er ldapport=1",
       'ldapserver=x,"ldapbindpasswd"="hun7 ""er",ldapport=1',
+      // Written wrongly: where the password ends is anybody's guess.
+      "ldapserver=x ldapbindpasswd=two hun7 words ldapport=1",
+      'ldapserver=x "ldapbindpasswd=two hun7er" ldapport=1',
+      'ldapserver=x ldapbindpasswd=a"b, hun7er" ldapport=1',
+      'ldapserver=x ldapbindpasswd = "a"hun7er ldapport=1',
     ]) {
       const settings = new Settings();
       setSetting(settings, "auth_ldap_options", options);
