@@ -10,6 +10,7 @@ sys.path.pop(0)
 
 import psycopg2
 import psycopg2.errors
+import psycopg2.extras
 
 uri = sys.argv[1]
 table = "drivers_psycopg2"
@@ -73,6 +74,47 @@ except psycopg2.errors.QueryCanceled:
 canceller.join()
 expect(ask("select 3"), (3,), "query after a cancel")
 connection.close()
+
+
+def replicate():
+    """A logical stream of one insert, read to its COMMIT."""
+    stream = psycopg2.connect(uri, connection_factory=psycopg2.extras.LogicalReplicationConnection)
+    control = psycopg2.connect(uri)
+    control.autocommit = True
+    sql = control.cursor()
+    sql.execute(f"create publication {table} for table {table}")
+    reader = stream.cursor()
+    reader.create_replication_slot(table, output_plugin="pgoutput")
+    reader.start_replication(slot_name=table, options={"proto_version": "1", "publication_names": table})
+    sql.execute(f"insert into {table} values (5000, 'streamed')")
+    kinds = b""
+    deadline = time.time() + 20
+    while not kinds.endswith(b"C"):
+        message = reader.read_message()
+        if message is not None:
+            kinds += message.payload[:1]
+            reader.send_feedback(flush_lsn=message.data_start)
+        elif time.time() > deadline:
+            raise AssertionError(f"nothing more behind {kinds!r}")
+        else:
+            time.sleep(0.01)
+    expect(kinds, b"BRIC", "logical replication")
+    stream.close()
+    reader = psycopg2.connect(uri, connection_factory=psycopg2.extras.LogicalReplicationConnection).cursor()
+    reader.execute("IDENTIFY_SYSTEM")
+    expect(len(reader.fetchone()), 4, "IDENTIFY_SYSTEM")
+    while True:
+        try:
+            reader.drop_replication_slot(table)
+            break
+        except psycopg2.errors.ObjectInUse:
+            time.sleep(0.05)
+    reader.connection.close()
+    sql.execute(f"drop publication {table}")
+    control.close()
+
+
+replicate()
 
 try:
     psycopg2.connect(uri.replace(":secret@", ":wrong@"))
