@@ -18,6 +18,7 @@ import { Frontend } from "../protocol/message-type.ts";
 import { ProtocolError } from "../protocol/protocol-error.ts";
 import type { Client } from "../session/client.ts";
 import type { Console } from "../session/console.ts";
+import { PoolerErrors } from "../session/pooler-error.ts";
 import type { ConsoleStatement } from "./command-table.ts";
 import { findStatement } from "./command-table.ts";
 import type { Answer } from "./console-call.ts";
@@ -67,7 +68,7 @@ export class ConsoleSession implements Console {
       this.#take(client, type, memory, at, size);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#refusePacket(client);
+      this.#refusePacket(client, type === Frontend.Query ? "incomplete query" : "bad packet");
     }
   }
 
@@ -127,14 +128,21 @@ export class ConsoleSession implements Console {
         extended.sync();
         this.#sendReady(client, []);
         return;
-      default:
+      case Frontend.CopyData:
+      case Frontend.CopyDone:
+      case Frontend.CopyFail:
+      case Frontend.FunctionCall:
         this.#report(client, `unsupported packet type for admin console: ${type}`);
-        this.#refusePacket(client);
+        this.#send(client, READY_IDLE);
+        this.#refusePacket(client, "bad packet");
+        return;
+      default:
+        this.#refusePacket(client, PoolerErrors.unknownPacket.text);
     }
   }
 
-  #refusePacket(client: Client): void {
-    client.fail({ severity: "FATAL", code: "08P01", message: "bad packet" });
+  #refusePacket(client: Client, message: string): void {
+    client.fail({ severity: "FATAL", code: "08P01", message });
   }
 
   #query(client: Client, text: string): void {

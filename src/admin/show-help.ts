@@ -1,9 +1,17 @@
-/** SHOW HELP: the commands, in a notice. There are no rows, as in PgBouncer. */
+/** SHOW HELP: the commands, in a notice that is PgBouncer's to the letter. There are no rows. */
 import { ConsoleLevel } from "../pooler/console-level.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 
 const SHOW = "SHOW ";
-const NAMES_PER_LINE = 7;
+/** What begins a line of its own. */
+const LINE_STARTS: readonly string[] = ["HELP", "PEERS", "FDS", "DNS_HOSTS", "STATS"];
+/** How PgBouncer writes what an argument is. */
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  db: "<db>",
+  "[db]": "[<db>]",
+  id: "<client_id>",
+  "key = value": "key = arg",
+};
 
 /** `others`: every other command, in the order of the help. */
 export function makeShowHelp(others: readonly ConsoleCommand[]): ConsoleCommand {
@@ -21,15 +29,24 @@ export function makeShowHelp(others: readonly ConsoleCommand[]): ConsoleCommand 
   return command;
 }
 
-/** One line for each command, but several for a line of SHOW; each begins with a tab. */
+/** Each line begins with a tab. */
 function helpText(commands: readonly ConsoleCommand[]): string {
-  const shown = commands.filter(({ name }) => name.startsWith(SHOW)).map(({ name }) => name.slice(SHOW.length));
   const lines: string[] = [];
-  for (let at = 0; at < shown.length; at += NAMES_PER_LINE) {
-    lines.push(`${SHOW}${shown.slice(at, at + NAMES_PER_LINE).join("|")}`);
-  }
   for (const { name, argument } of commands) {
-    if (!name.startsWith(SHOW)) lines.push(argument === "" ? name : `${name} ${argument}`);
+    if (!name.startsWith(SHOW)) {
+      lines.push(...commandLines(name, argument));
+      continue;
+    }
+    const what = name.slice(SHOW.length);
+    if (LINE_STARTS.includes(what)) lines.push(name);
+    else lines[lines.length - 1] += `|${what}`;
   }
   return lines.map((line) => `\n\t${line}`).join("");
+}
+
+function commandLines(name: string, argument: string): string[] {
+  if (argument === "") return [name];
+  // Words to choose from, or none of them.
+  if (argument.includes("|")) return [name, `${name} ${argument.slice(1, -1)}`];
+  return [`${name} ${ARGUMENTS[argument] ?? argument}`];
 }

@@ -329,20 +329,21 @@ describe("the console's own traffic", () => {
 });
 
 describe("what is no query", () => {
-  test("another message is an error and the end", () => {
+  test("another message is an error, a ReadyForQuery and the end", () => {
     const harness = new ConsoleHarness();
     const client = harness.connect();
     const result = client.exchange(message("d", "x"));
-    expect(result.types).toBe("EE");
+    expect(result.types).toBe("EZE");
     expect(result.error?.["M"]).toBe(`unsupported packet type for admin console: ${"d".charCodeAt(0)}`);
     expect(client.ended).toBe(true);
   });
 
-  test("a query without its zero byte is a bad packet", () => {
+  test.each([
+    ["a query without its zero byte", message("Q", Buffer.from("SHOW")), "incomplete query"],
+    ["an unknown type", message("y", "x"), "unknown pkt"],
+  ])("%s is the end", (_, packet, text) => {
     const client = new ConsoleHarness().connect();
-    expect(client.exchange(message("Q", Buffer.from("SHOW")))).toMatchObject({
-      error: { S: "FATAL", M: "bad packet" },
-    });
+    expect(client.exchange(packet)).toMatchObject({ error: { S: "FATAL", M: text } });
     expect(client.ended).toBe(true);
   });
 

@@ -285,5 +285,14 @@ describe("rows", () => {
     const detail = result.notices[0]?.["D"] ?? "";
     for (const line of detail.slice(1).split("\n")) expect(line).toMatch(/^\t\S/);
     for (const { name } of COMMAND_TABLE) expect(detail).toContain(name.replace(/^SHOW /, ""));
+    for (const line of [
+      "SHOW PEERS|PEER_POOLS",
+      "SET key = arg",
+      "DISABLE <db>",
+      "SHUTDOWN",
+      "KILL_CLIENT <client_id>",
+    ]) {
+      expect(detail.split("\n\t")).toContain(line);
+    }
   });
 });
