@@ -27,10 +27,12 @@ interface Driver {
 
 const folder = dirname(fileURLToPath(import.meta.url));
 
-const script = (file: string) => async (uri: string) => {
-  const ended = await runProgram(python, [join(folder, file), uri]);
-  strictEqual(ended.status, 0, ended.stderr);
-};
+const script =
+  (file: string) =>
+  async (uri: string): Promise<void> => {
+    const ended = await runProgram(python, [join(folder, file), uri]);
+    strictEqual(ended.status, 0, ended.stderr);
+  };
 
 const drivers: readonly Driver[] = [
   { name: "psql", needs: requirements.psql, use: (uri) => usePsql(uri) },
@@ -55,6 +57,11 @@ const drivers: readonly Driver[] = [
   },
   { name: "pgbench", needs: requirements.pgbench, use: (uri) => usePgbench(uri) },
   { name: "psycopg3", needs: requirements.psycopg3, use: script("psycopg3.py") },
+  {
+    name: "psycopg3-console",
+    needs: requirements.psycopg3,
+    use: (uri) => script("psycopg3-console.py")(uri.replace(/\/\w+$/, "/pgbouncer")),
+  },
   { name: "psycopg2", needs: requirements.psycopg2, use: script("psycopg2.py") },
   { name: "asyncpg", needs: requirements.asyncpg, use: script("asyncpg-driver.py") },
   { name: "node-postgres", use: useNodePostgres },
@@ -90,6 +97,7 @@ try {
       settings: {
         auth_type: "scram-sha-256",
         pool_mode: "transaction",
+        stats_users: "driver",
         server_tls_sslmode: "disable",
         client_tls_sslmode: "allow",
         client_tls_cert_file: join(files, "server.pem"),
