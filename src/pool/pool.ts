@@ -280,7 +280,7 @@ export class Pool<S extends PoolServer<S>, W> {
    * has ended, and may be repeated. `another`: also if there are servers, but none that is logging in.
    */
   warm(now: number, another = false): void {
-    this.#supply.warm(another);
+    this.#supply.warm(another, now);
     this.#settle(now, false);
   }
 
@@ -340,7 +340,7 @@ export class Pool<S extends PoolServer<S>, W> {
       sizeMax: policy.sizeMax,
       reserveMax: policy.reserveMax,
       waiting: waiters.length + dedicated.length,
-      waitingSince: this.#supply.waitingSince,
+      waitingSince: this.#supply.queueSince,
       paused: this.#paused,
       loginFailing: this.loginFailing,
       slotRequested: this.#supply.asked,

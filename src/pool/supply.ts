@@ -51,6 +51,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   #asked = false;
   /** A server is wanted although nobody waits for it. */
   #warming = false;
+  #warmingSince = 0;
   /** Also if there are others. */
   #another = false;
 
@@ -70,6 +71,12 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   /** Those of them that are in no state's list. */
   get outside(): { readonly opening: number; readonly leaving: number; readonly cancels: number } {
     return { opening: this.#opening.size, leaving: this.#leaving.size, cancels: this.#cancelSlots.size };
+  }
+
+  /** Since when the first one in the queues waits, monotonic ms; null when nobody does. */
+  get queueSince(): number | null {
+    const { dedicated, waiters } = this.#pool;
+    return this.dedicatedFirst ? dedicated.oldestSince : waiters.oldestSince;
   }
 
   get asked(): boolean {
@@ -231,7 +238,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
       this.#request(SlotRequest.attempt, now);
   }
 
-  warm(another: boolean): void {
+  warm(another: boolean, now: number): void {
+    if (!this.#warming) this.#warmingSince = now;
     this.#warming = true;
     this.#another ||= another;
   }
@@ -281,7 +289,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     if (full) {
       if (!forWaiter || policy.reserveTimeoutMs === 0 || connections >= policy.sizeMax + policy.reserveMax)
         return Room.none;
-      const since = this.waitingSince;
+      const since = this.queueSince;
       if (since === null || now - since < policy.reserveTimeoutMs) return Room.none;
     }
     if (!this.#pace.mayStart(policy, this.#loginsInProgress, now)) return Room.none;
@@ -334,9 +342,9 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
 
   // ── as the source of slots sees it ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Who waits for the pool's first login waits for a slot too. */
   get waitingSince(): number | null {
-    const { dedicated, waiters } = this.#pool;
-    return this.dedicatedFirst ? dedicated.oldestSince : waiters.oldestSince;
+    return this.queueSince ?? (this.#warming ? this.#warmingSince : null);
   }
 
   get sparedSince(): number | null {
