@@ -23,13 +23,13 @@ export const TLS_SETTINGS = [
     name: "client_tls_ca_file",
     type: "string",
     default: "",
-    doc: "Authorities that clients' certificates must come from. Empty = the system's.",
+    doc: "Authorities that clients' certificates must come from. Empty = the system's; below verify-ca clients are then asked for none.",
   },
   {
     name: "client_tls_protocols",
     type: "string",
     default: "secure",
-    doc: "Versions of TLS: tlsv1.0 to tlsv1.3, tlsv1, all, secure (1.2 and 1.3), separated by commas; `!` takes one away.",
+    doc: "Versions of TLS: tlsv1.0 to tlsv1.3, tlsv1, all, secure (1.2 and 1.3), separated by commas; `!` takes one away. Of versions with a gap between them, those above it.",
   },
   {
     name: "client_tls_ciphers",
@@ -49,7 +49,12 @@ export const TLS_SETTINGS = [
     default: "auto",
     doc: "Curve of the key exchange: none, auto, or its name.",
   },
-  { name: "client_tls_dheparams", type: "string", default: "auto", doc: "DHE key exchange: none or auto." },
+  {
+    name: "client_tls_dheparams",
+    type: "string",
+    default: "auto",
+    doc: "Finite-field Diffie-Hellman (TLS 1.2 and older): auto or none. On Bun there is none.",
+  },
   {
     name: "server_tls_sslmode",
     type: "enum",

@@ -49,7 +49,6 @@ export interface BunTlsOptions {
   readonly key?: Uint8Array;
   readonly ciphers?: string;
   readonly ecdhCurve?: string;
-  readonly secureOptions?: number;
   readonly serverName?: string;
   readonly minVersion: number;
   readonly maxVersion: number;

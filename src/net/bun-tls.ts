@@ -5,7 +5,6 @@
  */
 import type { BunSocket, BunTlsOptions } from "./bun-socket.ts";
 import { connectionError } from "./settled.ts";
-import { versionsLeftOut } from "./tls-material.ts";
 import type { TlsPeer, TlsSettings, TlsVersion } from "./transport.ts";
 
 const VERSION_NUMBERS: Readonly<Record<TlsVersion, number>> = {
@@ -31,7 +30,6 @@ export function bunTlsOptions(role: "server" | "client", settings: TlsSettings):
     ...(settings.serverName === undefined ? {} : { serverName: settings.serverName }),
     ...(settings.alpn === undefined ? {} : { ALPNProtocols: lengthPrefixed(settings.alpn) }),
     ...(settings.curve === undefined ? {} : { ecdhCurve: settings.curve }),
-    ...versionsLeftOut(settings),
     minVersion: VERSION_NUMBERS[settings.minVersion],
     maxVersion: VERSION_NUMBERS[settings.maxVersion],
     requestCert: role === "client" || settings.requestCertificate === true,

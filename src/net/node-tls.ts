@@ -6,7 +6,6 @@
 import { createSecureContext, DEFAULT_CIPHERS } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { tlsHandle } from "./node-handle.ts";
-import { versionsLeftOut } from "./tls-material.ts";
 import type { TlsPeer, TlsSettings } from "./transport.ts";
 
 /** Reading a key costs far more than a handshake's bookkeeping: one context for each settings object. */
@@ -25,7 +24,6 @@ export class NodeTlsContexts {
         ...cipherOption(settings),
         ...(settings.curve === undefined ? {} : { ecdhCurve: settings.curve }),
         ...(settings.finiteField === true ? { dhparam: "auto" } : {}),
-        ...versionsLeftOut(settings),
         minVersion: settings.minVersion,
         maxVersion: settings.maxVersion,
       });

@@ -2,23 +2,9 @@
  * Can certificates, key and ciphers be used at all? Asked when they are loaded, so that a broken file is refused then, with
  * its reason, and not at each client's handshake. Whom a certificate is for is judged elsewhere (`tls-peer-name.ts`).
  */
-import { constants, createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
-import type { TlsSettings, TlsVersion } from "./transport.ts";
-
-const OPTION_OF_VERSION: Readonly<Record<TlsVersion, number>> = {
-  TLSv1: constants.SSL_OP_NO_TLSv1,
-  "TLSv1.1": constants.SSL_OP_NO_TLSv1_1,
-  "TLSv1.2": constants.SSL_OP_NO_TLSv1_2,
-  "TLSv1.3": constants.SSL_OP_NO_TLSv1_3,
-};
-
-/** For both runtimes: what their library is told of versions within the range that are not offered. */
-export function versionsLeftOut(settings: TlsSettings): { secureOptions?: number } {
-  const { without = [] } = settings;
-  if (without.length === 0) return {};
-  return { secureOptions: without.reduce((bits, version) => bits | OPTION_OF_VERSION[version], 0) };
-}
+import type { TlsSettings } from "./transport.ts";
 
 /** All that TLS 1.3 has. The library would only complain of a list in which none is known. */
 const TLS13_SUITES: ReadonlySet<string> = new Set([

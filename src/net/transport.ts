@@ -112,8 +112,6 @@ export interface TlsSettings {
   readonly serverName?: string;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
-  /** Versions between the two that are not offered all the same. */
-  readonly without?: readonly TlsVersion[];
   /** Server role: the one curve for key exchange, in the library's names; absent = the library's own choice. */
   readonly curve?: string;
   /** Server role: offer finite-field Diffie-Hellman too (TLS 1.2 and below). Not on Bun. */

@@ -132,7 +132,7 @@ export class Pooler {
     this.#readUserlist();
     this.logins.reload();
     this.#keepFilledPools();
-    const problem = this.tls.reload();
+    const { problem } = this.tls.reload();
     if (problem !== null) return `TLS setup failed: ${problem}`;
     return this.names.open(this.#options.readFile);
   }
@@ -206,7 +206,7 @@ export class Pooler {
     this.#readUserlist();
     this.logins.reload();
     this.#applySettings();
-    const tlsProblem = this.#reloadTls(diff.settings);
+    const tlsProblem = this.#reloadTls();
     if (tlsProblem !== null) log.error("TLS configuration could not be reloaded, keeping old configuration");
     this.#options.onReload?.();
     return tlsProblem === null;
@@ -218,7 +218,7 @@ export class Pooler {
    */
   refresh(changed: readonly string[]): string | null {
     this.#applySettings();
-    return changed.some((name) => /_tls(?:13)?_/.test(name)) ? this.#reloadTls(changed) : null;
+    return changed.some((name) => /_tls(?:13)?_/.test(name)) ? this.#reloadTls() : null;
   }
 
   #applySettings(): void {
@@ -229,10 +229,10 @@ export class Pooler {
   }
 
   /** Files may have changed where the settings have not. Returns what is wrong, null if nothing. */
-  #reloadTls(changed: readonly string[]): string | null {
-    const problem = this.tls.reload();
+  #reloadTls(): string | null {
+    const { problem, serversChanged } = this.tls.reload();
     if (problem !== null) this.engine.log.error(`TLS setup failed: ${problem}`);
-    else if (changed.some((name) => name.startsWith("server_tls"))) this.operations.reconnect(null);
+    else if (serversChanged) this.operations.reconnect(null);
     return problem;
   }
 

@@ -31,11 +31,30 @@ const SYSTEM_AUTHORITIES: readonly string[] = [
 /** Host names whose settings are kept; a configuration that names more is served too, only slower. */
 const HOSTS_MAX = 256;
 
+/** What a connection to PostgreSQL is made with, but for what is in the files. */
+interface ServerTls {
+  readonly mode: SslMode;
+  /** Null: no TLS. */
+  readonly words: TlsSettings | null;
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export interface TlsReload {
+  /** What is wrong, for the log; null if nothing is. */
+  readonly problem: string | null;
+  /** Servers that are connected are so by other rules than new ones will be. */
+  readonly serversChanged: boolean;
+}
+
 export class ConfiguredTls implements TlsContexts {
   readonly #settings: Settings;
   readonly #readBytes: ReadBytes;
   readonly #runtime: string;
   #client: TlsSettings | null = null;
+  #clientMode: SslMode = SslMode.disable;
+  #server: ServerTls = { mode: SslMode.disable, words: null, caFile: "", certFile: "", keyFile: "" };
   /** By host, what its last connection was made with. */
   readonly #servers = new Map<string, TlsSettings>();
 
@@ -46,20 +65,31 @@ export class ConfiguredTls implements TlsContexts {
   }
 
   /**
-   * Reads the files of `client_tls_*` again, and looks at the words of `server_tls_*`. Returns what is wrong, null if nothing;
-   * then the settings of before stay in force. Files of `server_tls_*` may come later than we do.
+   * Reads the files of `client_tls_*` again, and looks at the words of `server_tls_*`; files of `server_tls_*` may come later
+   * than we do. When something is wrong all settings of before stay in force.
    */
-  reload(): string | null {
+  reload(): TlsReload {
     try {
       const client = this.#makeClient();
-      const s = this.#settings;
-      const server = s.serverTlsSslmode === SslMode.disable ? null : this.#words("server");
-      const problem = problemOf(client) ?? problemOf(server);
-      if (problem === null) this.#client = client;
-      return problem;
+      const server = this.#makeServer();
+      const problem = problemOf(client) ?? problemOf(server.words);
+      if (problem !== null) return { problem, serversChanged: false };
+      const serversChanged = !isSameTowardsServers(this.#server, server);
+      this.#client = client;
+      this.#clientMode = this.#settings.clientTlsSslmode;
+      this.#server = server;
+      return { problem: null, serversChanged };
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return { problem: error instanceof Error ? error.message : String(error), serversChanged: false };
     }
+  }
+
+  get clientMode(): SslMode {
+    return this.#clientMode;
+  }
+
+  get serverMode(): SslMode {
+    return this.#server.mode;
   }
 
   client(): TlsSettings | null {
@@ -68,13 +98,14 @@ export class ConfiguredTls implements TlsContexts {
 
   /** Throws what is wrong with a file, in words for the log. */
   server(host: string): TlsSettings {
-    const s = this.#settings;
-    const verifies = s.serverTlsSslmode === SslMode.verifyCa || s.serverTlsSslmode === SslMode.verifyFull;
+    const { mode, words, caFile, certFile, keyFile } = this.#server;
+    if (words === null) throw new Error("TLS towards servers is off");
+    const verifies = mode === SslMode.verifyCa || mode === SslMode.verifyFull;
     const made: TlsSettings = {
-      ...this.#words("server"),
-      ...(verifies || s.serverTlsCaFile !== "" ? this.#authorities(s.serverTlsCaFile) : {}),
-      ...this.#file("cert", s.serverTlsCertFile),
-      ...this.#file("key", s.serverTlsKeyFile),
+      ...words,
+      ...(verifies || caFile !== "" ? this.#authorities(caFile) : {}),
+      ...this.#file("cert", certFile),
+      ...this.#file("key", keyFile),
       ...(host !== "" && !isLiteralAddress(host) ? { serverName: host } : {}),
     };
     // The same object while nothing has changed: the runtime's work on certificates hangs on it.
@@ -85,6 +116,19 @@ export class ConfiguredTls implements TlsContexts {
     if (this.#servers.size >= HOSTS_MAX) this.#servers.clear();
     this.#servers.set(host, made);
     return made;
+  }
+
+  #makeServer(): ServerTls {
+    const s = this.#settings;
+    const mode = s.serverTlsSslmode;
+    if (mode === SslMode.disable) return { mode, words: null, caFile: "", certFile: "", keyFile: "" };
+    return {
+      mode,
+      words: this.#words("server"),
+      caFile: s.serverTlsCaFile,
+      certFile: s.serverTlsCertFile,
+      keyFile: s.serverTlsKeyFile,
+    };
   }
 
   #makeClient(): TlsSettings | null {
@@ -181,6 +225,12 @@ function problemOf(settings: TlsSettings | null): string | null {
   return settings === null ? null : findTlsProblem(settings);
 }
 
+function isSameTowardsServers(one: ServerTls, other: ServerTls): boolean {
+  const names = ["mode", "caFile", "certFile", "keyFile"] as const;
+  if (names.some((name) => one[name] !== other[name])) return false;
+  return one.words === null || other.words === null ? one.words === other.words : isSame(one.words, other.words);
+}
+
 /** Files are compared by what is in them. */
 function isSame(one: TlsSettings, other: TlsSettings): boolean {
   const keys = Object.keys(one) as (keyof TlsSettings)[];
@@ -188,6 +238,6 @@ function isSame(one: TlsSettings, other: TlsSettings): boolean {
   return keys.every((key) => {
     const [a, b] = [one[key], other[key]];
     if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
-    return Array.isArray(a) && Array.isArray(b) ? a.join() === b.join() : a === b;
+    return a === b;
   });
 }

@@ -2,7 +2,7 @@
  * `client_tls_protocols` and `server_tls_protocols`: a list of words as the versions of TLS that are offered.
  *
  *     secure                      1.2 and 1.3
- *     tlsv1.0, tlsv1.3            these two, and none between
+ *     tlsv1.1, tlsv1.3            1.3: TLS libraries know ranges, and the one above the gap is the better
  *     !tlsv1.0:!tlsv1.1           all but these
  *
  * `,` or `:` between words, case does not count, `!` takes away (from all, when nothing was named before it). Counterpart:
@@ -23,8 +23,8 @@ const WORDS: ReadonlyMap<string, readonly TlsVersion[]> = new Map<string, readon
   ["default", SECURE],
 ]);
 
-/** The versions that `words` name; null when a word is unknown, or none is left. */
-export function parseTlsProtocols(words: string): Pick<TlsSettings, "minVersion" | "maxVersion" | "without"> | null {
+/** The range of versions that `words` name; null when a word is unknown, or none is left. */
+export function parseTlsProtocols(words: string): Pick<TlsSettings, "minVersion" | "maxVersion"> | null {
   const chosen = new Set<TlsVersion>();
   for (const part of words.toLowerCase().split(/[,:]/)) {
     const word = part.trim();
@@ -37,11 +37,9 @@ export function parseTlsProtocols(words: string): Pick<TlsSettings, "minVersion"
       else chosen.add(version);
     }
   }
-  const inOrder = VERSIONS.filter((version) => chosen.has(version));
-  const minVersion = inOrder[0];
-  const maxVersion = inOrder.at(-1);
-  if (minVersion === undefined || maxVersion === undefined) return null;
-  const range = VERSIONS.slice(VERSIONS.indexOf(minVersion), VERSIONS.indexOf(maxVersion));
-  const without = range.filter((version) => !chosen.has(version));
-  return { minVersion, maxVersion, ...(without.length === 0 ? {} : { without }) };
+  const last = VERSIONS.findLastIndex((version) => chosen.has(version));
+  let first = last;
+  while (first > 0 && chosen.has(VERSIONS[first - 1] as TlsVersion)) first -= 1;
+  const [minVersion, maxVersion] = [VERSIONS[first], VERSIONS[last]];
+  return minVersion === undefined || maxVersion === undefined ? null : { minVersion, maxVersion };
 }

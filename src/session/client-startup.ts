@@ -132,10 +132,10 @@ export class ClientStartup {
   }
 
   secured(peer: TlsPeer): void {
-    const { settings } = this.#client.engine;
-    const strict = settings.clientTlsSslmode === SslMode.verifyCa || settings.clientTlsSslmode === SslMode.verifyFull;
+    const { tls } = this.#client.engine;
+    const strict = tls.clientMode === SslMode.verifyCa || tls.clientMode === SslMode.verifyFull;
     const problem = peer.certificate === null ? (strict ? "peer did not return a certificate" : null) : peer.chainError;
-    if (problem !== null && (strict || settings.clientTlsCaFile !== "")) {
+    if (problem !== null && (strict || tls.client()?.ca !== undefined)) {
       this.#client.engine.log.warning(`${this.#client} TLS handshake error: certificate verify failed: ${problem}`);
       this.#client.close(`TLS handshake error: certificate verify failed: ${problem}`);
       return;
@@ -211,7 +211,7 @@ export class ClientStartup {
   #begin(packet: StartupRequest): void {
     const client = this.#client;
     const tcpWithoutTls = !this.#isUnixSocket && !this.#secure;
-    if (tcpWithoutTls && demandsTls(client.engine.settings.clientTlsSslmode)) {
+    if (tcpWithoutTls && demandsTls(client.engine.tls.clientMode)) {
       client.fail(poolerError(PoolerErrors.sslRequired));
       return;
     }

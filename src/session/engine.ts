@@ -6,6 +6,7 @@ import type { HbaRules } from "../auth/hba-rules.ts";
 import type { PasswordVerifier } from "../auth/password-verifier.ts";
 import type { ScramKeyCache } from "../auth/scram-key-cache.ts";
 import type { VerifierCache } from "../auth/verifier-cache.ts";
+import type { SslMode } from "../config/setting-words.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Logger } from "../log/logger.ts";
 import type { NameCache } from "../net/dns-cache.ts";
@@ -62,9 +63,11 @@ export interface LoginRules {
   pam(): PasswordVerifier;
 }
 
-/** Null where TLS is off, or the connection is no TCP one. */
+/** TLS as of the last time that all of it could be used: a reload that cannot work changes nothing. */
 export interface TlsContexts {
-  /** What we show clients, made at start and at each reload. */
+  readonly clientMode: SslMode;
+  readonly serverMode: SslMode;
+  /** What we show clients, made at start and at each reload; null where TLS is off. */
   client(): TlsSettings | null;
   /** Towards servers; files are read at each connect. `host`: the name in the configuration, for SNI and verify-full. */
   server(host: string): TlsSettings;

@@ -83,7 +83,7 @@ export class ServerStartup {
   }
 
   #judge(peer: TlsPeer): string | null {
-    const mode = this.#server.engine.settings.serverTlsSslmode;
+    const mode = this.#server.engine.tls.serverMode;
     if (mode !== SslMode.verifyCa && mode !== SslMode.verifyFull) return null;
     if (peer.certificate === null) return "the server sent no certificate";
     if (peer.chainError !== null) return peer.chainError;
@@ -93,7 +93,7 @@ export class ServerStartup {
 
   #sslAnswered(bytes: Uint8Array): void {
     const server = this.#server;
-    const mode = server.engine.settings.serverTlsSslmode;
+    const mode = server.engine.tls.serverMode;
     if (bytes[0] === LETTER_S) {
       if (bytes.length > 1) {
         server.engine.log.error(`${server} received unencrypted data after SSL response`);

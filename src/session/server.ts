@@ -138,7 +138,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   }
 
   get usesTls(): boolean {
-    return this.address.kind === "tcp" && this.engine.settings.serverTlsSslmode !== SslMode.disable;
+    return this.address.kind === "tcp" && this.engine.tls.serverMode !== SslMode.disable;
   }
 
   /** The socket is open; the login may still be under way. */

@@ -172,7 +172,10 @@ function fromServer(name: string, moment: Moment, seeds: readonly Uint8Array[]):
       const stage = await Stage.open({ seed: seedOf(input), hostile: { moment, bytes: input } });
       try {
         await stage.seat();
-        if (moment === "ssl") Object.assign(stage.pooler.settings, { serverTlsSslmode: "prefer" });
+        if (moment === "ssl") {
+          Object.assign(stage.pooler.settings, { serverTlsSslmode: "prefer" });
+          stage.pooler.refresh(["server_tls_sslmode"]);
+        }
         // Somebody who uses the hostile server, and whoever comes after.
         stage.attack(hello("hostile"), query("first"), parse("a", "second"), bind("", "a"), execute(""), sync());
         await stage.work(4);

@@ -11,7 +11,7 @@ import { Bouncer, type BouncerOptions } from "../support/bouncer.ts";
 import { errorFields, int32, message, startupMessage, types, WireClient } from "../support/wire-client.ts";
 import { createCertificate } from "../transport/certificate.ts";
 import { logIn, md5Secret, scramSecret } from "./login-dialogue.ts";
-import { reloadBySignal } from "./login-reload.ts";
+import { reloadBySignal, reloadToItsEnd } from "./login-reload.ts";
 
 const password = "correct horse";
 const certificate = createCertificate({ commonName: "pooler" });
@@ -61,12 +61,8 @@ async function rules(...lines: string[]): Promise<string> {
   return logOfReload({ settings: settings() });
 }
 
-/** All that a reload logs: who comes after it is answered when it is over. */
 function logOfReload(changes: BouncerOptions): Promise<string> {
-  return bouncer.logDuring(async () => {
-    await reloadBySignal(bouncer, changes);
-    await met({ database: "pgbouncer", by: "unix" });
-  });
+  return bouncer.logDuring(() => reloadToItsEnd(bouncer, changes));
 }
 
 interface Who {

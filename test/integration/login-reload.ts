@@ -1,4 +1,5 @@
 /** Changing a running pooler's configuration by SIGHUP: for tests of logins, which ask nothing of the console. */
+import { connect } from "node:net";
 import type { Bouncer, BouncerOptions } from "../support/bouncer.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -11,4 +12,18 @@ export async function reloadBySignal(bouncer: Bouncer, changes: BouncerOptions):
   bouncer.rewrite(changes);
   bouncer.signal("SIGHUP");
   await waitFor("the reload", () => bouncer.logCount(/got SIGHUP, re-reading config/) > before);
+}
+
+/**
+ * `reloadBySignal`, and then until the reload is over: for who reads the log next, or changes files again. Who comes by TCP
+ * and leaves without a word is noticed in a turn behind it, and in no log.
+ */
+export async function reloadToItsEnd(bouncer: Bouncer, changes: BouncerOptions): Promise<void> {
+  await reloadBySignal(bouncer, changes);
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect({ host: bouncer.host, port: bouncer.port }, () => socket.end());
+    socket.on("error", reject);
+    socket.on("close", () => resolve());
+    socket.resume();
+  });
 }

@@ -14,7 +14,7 @@ import { Bouncer } from "../support/bouncer.ts";
 import { errorFields, int32, query, startupMessage, types, WireClient } from "../support/wire-client.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { createCertificate } from "../transport/certificate.ts";
-import { reloadBySignal } from "./login-reload.ts";
+import { reloadBySignal, reloadToItsEnd } from "./login-reload.ts";
 
 const sslRequest = Buffer.concat([int32(8), int32(80877103)]);
 const authority = createCertificate({ commonName: "authority", isAuthority: true });
@@ -71,7 +71,7 @@ function settings(mode: string, more: Record<string, string> = {}): Record<strin
 }
 
 const use = (mode: string, more: Record<string, string> = {}): Promise<void> =>
-  reloadBySignal(bouncer, { settings: settings(mode, more) });
+  reloadToItsEnd(bouncer, { settings: settings(mode, more) });
 
 interface Own {
   readonly certPem: Uint8Array;
@@ -376,6 +376,18 @@ test("a reload that cannot work keeps what was, and says why", async () => {
     await bouncer.waitForLog(text);
     await works(secure());
   }
+  await use("require");
+});
+
+test("a mode that comes with a broken file is not in force either", async () => {
+  await use("disable");
+  await use("require", { client_tls_cert_file: "/nowhere/cert.pem" });
+  expect(await sslAnswer()).toBe("N");
+  await works(plain());
+  await use("allow");
+  await use("verify-full", { client_tls_ca_file: "/nowhere/ca.pem" });
+  await works(plain());
+  await works(secure(null));
   await use("require");
 });
 

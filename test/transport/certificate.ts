@@ -1,5 +1,5 @@
 /**
- * Makes X.509 certificates for tests with `node:crypto` alone: a small DER writer and ECDSA on P-256 (RFC 5280).
+ * Makes X.509 certificates for tests with `node:crypto` alone: a small DER writer and ECDSA on P-256, or RSA (RFC 5280).
  *
  * Only what TLS libraries check is there: names, validity, key, basic constraints, subject alternative names.
  */
@@ -21,6 +21,8 @@ export interface CertificateWish {
   /** Host names and IPv4 addresses. */
   readonly altNames?: readonly string[];
   readonly isAuthority?: boolean;
+  /** An RSA key in place of one on P-256. */
+  readonly isRsa?: boolean;
   /** Its time was over an hour ago. */
   readonly isExpired?: boolean;
   /** Absent = self-signed. */
@@ -31,9 +33,15 @@ const HOUR_MS = 3600 * 1000;
 const YEAR_MS = 365 * 24 * HOUR_MS;
 
 export function createCertificate(wish: CertificateWish): Certificate {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { privateKey } =
+    wish.isRsa === true
+      ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+      : generateKeyPairSync("ec", { namedCurve: "P-256" });
   const issuer = wish.issuer ?? { commonName: wish.commonName, key: privateKey };
-  const algorithm = sequence(oid("1.2.840.10045.4.3.2"));
+  const algorithm =
+    issuer.key.asymmetricKeyType === "rsa"
+      ? sequence(oid("1.2.840.113549.1.1.11"), tagged(0x05))
+      : sequence(oid("1.2.840.10045.4.3.2"));
   const unsigned = sequence(
     tagged(0xa0, integer(Buffer.from([2]))),
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
