@@ -300,7 +300,18 @@ export class Residents implements Directory {
       if (admitted.database !== null) admitted.database.clientCount -= 1;
       if (admitted.user !== null) admitted.user.clientCount -= 1;
     }
+    this.#forgetUnused(client.databaseName);
     this.onLeft();
+  }
+
+  /**
+   * What `*` was made into for a login that came to nothing goes with it: names are strangers' choice, and there are as many
+   * as they like. PgBouncer keeps it for `autodb_idle_timeout`.
+   */
+  #forgetUnused(name: string | null): void {
+    const database = name === null ? undefined : this.databases.get(name);
+    if (database === undefined || !database.entry.auto || database.paused || database.disabled) return;
+    if (database.clientCount === 0 && database.pools.size === 0) this.databases.delete(database.name);
   }
 
   #takeKey(client: Client): void {

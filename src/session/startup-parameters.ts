@@ -18,6 +18,7 @@ import { Replication, replicationOf } from "./replication.ts";
 export function takeStartupParameters(client: Client, given: ReadonlyMap<string, string>): ErrorToSend | null {
   const { settings, parameters: tracked } = client.engine;
   const ignored = settings.ignoreStartupParameters;
+  const chosen: Chosen = new Map();
   client.replication = replicationOf(given.get("replication") ?? "");
   if (client.replication !== Replication.no) client.dedication = new Dedication(client, given.get("options") ?? null);
   for (const [name, value] of given) {
@@ -25,27 +26,37 @@ export function takeStartupParameters(client: Client, given: ReadonlyMap<string,
     // A server that is opened for this client alone gets them as they are.
     if (name === "options" && client.dedication !== null) continue;
     if (name === "options") {
-      const refusal = takeOptions(client, value);
+      const refusal = takeOptions(client, value, chosen);
       if (refusal !== null) return refusal;
       continue;
     }
     const index = tracked.indexOf(name);
-    if (index >= 0) client.parameters = tracked.with(client.parameters, index, value);
-    else if (!ignored.has(name)) return poolerError(PoolerErrors.unsupportedParameter, name);
+    if (index >= 0) chosen.set(index, value);
+    else if (!ignored.has(name)) {
+      client.engine.log.warning(`${client} unsupported startup parameter: ${name}=${value}`);
+      return poolerError(PoolerErrors.unsupportedParameter, name);
+    }
   }
+  for (const [index, value] of chosen) client.parameters = tracked.with(client.parameters, index, value);
   if (settings.applicationNameAddHost) addHost(client);
   return null;
 }
 
-function takeOptions(client: Client, options: string): ErrorToSend | null {
+/** Values by their place among the tracked ones. A packet may name one thousands of times; the last time counts. */
+type Chosen = Map<number, string>;
+
+function takeOptions(client: Client, options: string, chosen: Chosen): ErrorToSend | null {
   const { settings, parameters: tracked } = client.engine;
   const ignored = settings.ignoreStartupParameters;
   const { settings: pairs, error } = parseOptions(options);
   if (ignored.has("options") && error !== null) return null;
   for (const [name, value] of pairs) {
     const index = tracked.indexOf(name);
-    if (index >= 0) client.parameters = tracked.with(client.parameters, index, value);
-    else if (!ignored.has(name) && !ignored.has("options")) return poolerError(PoolerErrors.unsupportedOption, name);
+    if (index >= 0) chosen.set(index, value);
+    else if (!ignored.has(name) && !ignored.has("options")) {
+      client.engine.log.warning(`${client} unsupported startup parameter in options: ${name}=${value}`);
+      return poolerError(PoolerErrors.unsupportedOption, name);
+    }
   }
   return error === null ? null : poolerError(PoolerErrors.unsupportedOptions);
 }
