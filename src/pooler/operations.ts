@@ -4,6 +4,7 @@
  * Each command changes what must change at once and returns; those that answer later take a callback that is called when
  * their condition holds. Counterpart: the command functions of PgBouncer's `admin.c` and signal handlers of `main.c`.
  */
+import { minPoolSize } from "../config/precedence.ts";
 import { ServerState } from "../pool/server-state.ts";
 import type { Database } from "../session/database.ts";
 import type { Engine } from "../session/engine.ts";
@@ -98,6 +99,11 @@ export class Operations {
   resumeDatabase(database: Database): void {
     database.paused = false;
     this.#takeBack(database);
+    // KILL has ended its pools; one that fills itself comes back without anybody asking.
+    const { user } = database.entry;
+    if (user !== null && minPoolSize(this.#engine.settings, database.entry) > 0) {
+      this.#residents.poolFor(database, this.#residents.knownUser(user));
+    }
     if (this.#residents.isPaused) return;
     for (const pool of database.pools.values()) pool.core.resume(this.#engine.turn.now);
   }

@@ -241,6 +241,23 @@ describe("KILL", () => {
     await client.end().catch(() => undefined);
   });
 
+  test("a pool that fills itself comes back with RESUME", async () => {
+    const { databases = {} } = sections();
+    await bouncer.reload({
+      ...sections(),
+      databases: {
+        ...databases,
+        filled: `host=${cluster.host} port=${cluster.port} dbname=postgres user=postgres min_pool_size=1`,
+      },
+    });
+    const idle = async (): Promise<boolean> => (await rowOf("SHOW POOLS", "filled"))?.["sv_idle"] === 1;
+    await waitFor("the pool to be filled", idle);
+    await bouncer.admin("KILL filled");
+    expect(await rowOf("SHOW POOLS", "filled")).toBeUndefined();
+    await bouncer.admin("RESUME filled");
+    await waitFor("the pool to be filled again", idle);
+  });
+
   test("KILL_CLIENT drops one client, in a transaction too", async () => {
     const victim = await bouncer.connect({ database: "shop", application_name: "victim" });
     const witness = await bouncer.connect({ database: "shop" });
