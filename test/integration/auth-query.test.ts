@@ -289,6 +289,18 @@ describe("where it runs", () => {
     expect(log).toMatch(/ERROR C-.* cannot use the reserved "pgbouncer" database as an auth_dbname\n/);
   });
 
+  test.each([
+    ["pam", "PAM"],
+    ["ldap", "LDAP"],
+  ])("not beside auth_type=%s", async (authType, name) => {
+    await reloadBySignal(bouncer, { settings: settings({ auth_type: authType }) });
+    const log = await bouncer.logDuring(async () => {
+      expect(await attempt("ann", "by_reader")).toEqual(configError);
+    });
+    expect(log).toMatch(new RegExp(`ERROR C-.* ${name} can't be used together with database authentication\n`));
+    await reloadBySignal(bouncer, { settings: settings() });
+  });
+
   test("not in one that is disabled", async () => {
     await bouncer.admin("DISABLE disabled");
     const told = 'authentication database "disabled" is disabled';
