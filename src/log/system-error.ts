@@ -5,6 +5,8 @@
 
 /** Where the runtimes' words differ from the C library's. */
 const TEXTS: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory",
+  ECONNREFUSED: "Connection refused",
   EADDRINUSE: "Address already in use",
   EADDRNOTAVAIL: "Cannot assign requested address",
   EACCES: "Permission denied",

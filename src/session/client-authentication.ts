@@ -14,7 +14,7 @@ import type { ClientLoginStep } from "../auth/client-login.ts";
 import { ClientLogin } from "../auth/client-login.ts";
 import type { ScramKeys } from "../auth/scram-keys.ts";
 import type { StoredSecret } from "../auth/stored-secret.ts";
-import { CONSOLE_DATABASE } from "../config/database-entry.ts";
+import { CONSOLE_DATABASE, DATABASE_NAME_BYTES_MAX } from "../config/database-entry.ts";
 import { authDbname, authQuery, authUser } from "../config/precedence.ts";
 import { AuthType } from "../config/setting-words.ts";
 import { USER_NAME_BYTES_MAX } from "../config/user-entry.ts";
@@ -124,8 +124,12 @@ export class ClientAuthentication {
     const access = client.engine.directory.consoleFor(client, userName);
     if (!access.allowed) {
       // A user that nobody knows learns nothing from the answer.
-      if (access.error === null) this.#authenticate(userName);
-      else client.fail(access.error);
+      if (access.error === null) {
+        this.#authenticate(userName);
+      } else {
+        this.#logAttempt(userName);
+        client.fail(access.error);
+      }
       return;
     }
     this.#console = access.console;
@@ -228,6 +232,16 @@ export class ClientAuthentication {
 
   // ── The method ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+  #logAttempt(userName: string): void {
+    const client = this.#client;
+    const { log, settings } = client.engine;
+    if (!settings.logConnections) return;
+    const tls = client.tls === "" ? "no" : client.tls;
+    log.log(
+      `${client} login attempt: db=${client.databaseName} user=${userName} tls=${tls} replication=${client.replication}`,
+    );
+  }
+
   #authenticate(userName: string): void {
     const client = this.#client;
     const { engine } = client;
@@ -237,12 +251,7 @@ export class ClientAuthentication {
     if (secret === null && settings.authType !== AuthType.any && !method.judgedOutside) {
       log.log(`${client} no such user: ${userName}`);
     }
-    if (settings.logConnections) {
-      const tls = client.tls === "" ? "no" : client.tls;
-      log.log(
-        `${client} login attempt: db=${client.databaseName} user=${userName} tls=${tls} replication=${client.replication}`,
-      );
-    }
+    this.#logAttempt(userName);
     switch (method.name) {
       case "none":
       case "reject":
@@ -341,10 +350,7 @@ export class ClientAuthentication {
         client.send(authenticationRequest(step.request.code as AuthenticationCode, step.request.payload));
         return;
       case "fail":
-        if (step.log !== null) client.engine.log.log(`${client} ${step.log}`);
-        if (client.engine.settings.logConnections) {
-          client.engine.log.log(`${client} login failed: db=${client.databaseName} user=${client.userName}`);
-        }
+        if (step.log !== null) client.engine.log.error(`${client} ${step.log}`);
         client.fail(poolerError(PoolerErrors.authentication, step.message));
         return;
       case "ok": {
@@ -392,7 +398,12 @@ export class ClientAuthentication {
     }
     const database = this.#database;
     if (database === null) {
-      client.fail(poolerError(PoolerErrors.noSuchDatabase, client.databaseName ?? ""));
+      // Only who has proved a password learns what does not exist.
+      const name = (client.databaseName ?? "").slice(0, DATABASE_NAME_BYTES_MAX);
+      if (client.engine.settings.logConnections) {
+        client.engine.log.log(`${client} login failed: db=${name} user=${client.userName}`);
+      }
+      client.fail(poolerError(PoolerErrors.noSuchDatabase, name));
       return;
     }
     if (database.disabled) {

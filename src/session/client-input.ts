@@ -234,7 +234,7 @@ export class ClientInput {
 
   #refuseUnknown(type: number): void {
     const client = this.#client;
-    client.engine.log.warning(`${client} unknown pkt from client: '${String.fromCharCode(type)}'`);
+    client.engine.log.error(`${client} unknown pkt from client: ${type}/0x${type.toString(16)}`);
     client.fail(poolerError(PoolerErrors.unknownPacket));
   }
 

@@ -356,20 +356,23 @@ export class Client implements ConnectionEvents, ServerSeeker {
 
   /** Ends it with an error; `cut`: it has the beginning of a message only, and an error in its place would be garbage. */
   fail(error: ErrorToSend, cut = this.server?.pipeline.isMidAnswer ?? false): void {
-    if (this.isClosed) return;
-    if (this.engine.settings.logPoolerErrors) this.engine.log.warning(`${this} pooler error: ${error.message}`);
-    if (!cut) this.send(errorResponse(error));
-    this.close(error.message, true);
+    this.#close(error.message, true, () => {
+      if (this.engine.settings.logPoolerErrors) this.engine.log.warning(`${this} pooler error: ${error.message}`);
+      if (!cut) this.send(errorResponse(error));
+    });
   }
 
-  /**
-   * Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. `impatient`:
-   * what it has running is cancelled.
-   */
-  close(reason: string | null, impatient = false): void {
+  /** Ends it. `reason` is for the log; null says nothing (a health probe). What was written before still arrives. */
+  close(reason: string | null): void {
+    this.#close(reason, false, null);
+  }
+
+  /** `impatient`: what it has running is cancelled. `say`: its last words, behind the line of its end in the log. */
+  #close(reason: string | null, impatient: boolean, say: (() => void) | null): void {
     if (this.isClosed) return;
     const { world, directory } = this.engine;
     if (reason !== null) logClosing(this.engine, `${this}`, reason, this.acceptedAt);
+    say?.();
     this.isClosed = true;
     this.startup?.abandon();
     const { server, pool } = this;

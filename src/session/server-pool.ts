@@ -326,7 +326,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   }
 
   log(level: "WARNING" | "LOG", message: string, server: Server | null): void {
-    const line = server === null ? `C-${this.database.name}/${this.user.name}: ${message}` : `${server} ${message}`;
+    // What concerns no server is done for the one who has waited longest.
+    const line = `${String(server ?? this.core.waiters.first() ?? this.database.name)} ${message}`;
     if (level === "WARNING") this.engine.log.warning(line);
     else this.engine.log.log(line);
   }

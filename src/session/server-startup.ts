@@ -190,7 +190,7 @@ export class ServerStartup {
     }
     const severity = error.severity ?? "FATAL";
     const message = error.message ?? "server login failed";
-    server.engine.log.warning(`${server} server login failed: ${severity} ${message}`);
+    server.engine.log.warning(`server login failed: ${severity} ${message}`);
     server.loginFailed(message, { severity: "FATAL", code: error.code ?? "08P01", message });
   }
 

@@ -12,6 +12,7 @@
 import type { ServerAddress } from "../config/server-address.ts";
 import { PoolMode, SslMode } from "../config/setting-words.ts";
 import { isLiteralAddress } from "../net/literal-address.ts";
+import { systemErrorText } from "../log/system-error.ts";
 import { Outbox } from "../net/outbox.ts";
 import type { Connection, ConnectionEvents, TlsPeer, TlsSettings } from "../net/transport.ts";
 import type { Timer } from "../net/world.ts";
@@ -288,6 +289,10 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       if (error !== null && this.usesTls && this.#connected && !this.#secured) {
         this.engine.log.warning(`${this} TLS handshake error: ${error.message}`);
       }
+      if (!this.#connected && this.address.kind === "unix") {
+        const reason = error === null ? "closed" : systemErrorText(error);
+        this.engine.log.warning(`sbuf_connect failed to connect to unix:${this.address.path}: ${reason}`);
+      }
       this.connectFailed(this.#connected ? "server conn crashed?" : "connect failed");
     }
   }
@@ -313,7 +318,10 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     }
     this.run(
       new Task(connectQuery, (error) => {
-        if (error !== null) this.engine.log.warning(`${this} connect_query failed: ${error.message ?? ""}`);
+        if (error !== null)
+          this.engine.log.error(
+            `S: error while executing exec_on_query: ${error.severity ?? "ERROR"}: ${error.message ?? ""}`,
+          );
         this.pool.serverOpened(this, startup.parameters);
       }),
     );

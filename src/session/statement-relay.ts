@@ -77,9 +77,9 @@ export function isReadable(client: Client, framer: Framer, memory: Uint8Array): 
         framer.holdFor(HEADER_BYTES + 1);
         return false;
       }
-      return (
-        memory[at + HEADER_BYTES] === 0 || isWhole(client, framer, PARSE_HELD_BYTES_MAX, PoolerErrors.parseTooLong)
-      );
+      if (memory[at + HEADER_BYTES] === 0) return true;
+      if (!isWhole(client, framer, PARSE_HELD_BYTES_MAX, PoolerErrors.parseTooLong)) return false;
+      return isSound(client, inspectParse(memory, at, size, client.engine.parts.parse), PoolerErrors.brokenParse);
     case Frontend.Bind: {
       const parts = inspectBind(memory, at, size, available, client.engine.parts.bind);
       if (parts?.complete === true) return true;
@@ -88,11 +88,18 @@ export function isReadable(client: Client, framer: Framer, memory: Uint8Array): 
       else framer.holdFor(Math.min(BIND_NAMES_BYTES_MAX, Math.max(256, available * 2)));
       return false;
     }
-    case Frontend.Describe:
-      return isWhole(client, framer, TARGET_BYTES_MAX, PoolerErrors.brokenDescribe);
-    default:
-      return isWhole(client, framer, TARGET_BYTES_MAX, PoolerErrors.brokenClose);
+    default: {
+      const broken = framer.type === Frontend.Describe ? PoolerErrors.brokenDescribe : PoolerErrors.brokenClose;
+      if (!isWhole(client, framer, TARGET_BYTES_MAX, broken)) return false;
+      return isSound(client, inspectTarget(memory, at, size, client.engine.parts.target), broken);
+    }
   }
+}
+
+/** False when a message cannot be read, and its client has been closed. No server is taken for such a one. */
+function isSound(client: Client, parts: object | null, broken: PoolerErrorRow): boolean {
+  if (parts === null) refuse(client, broken);
+  return parts !== null;
 }
 
 function isWhole(client: Client, framer: Framer, bytesMax: number, tooLong: PoolerErrorRow): boolean {
@@ -147,7 +154,7 @@ function relayParse(
   if (parts === null) return refuse(client, PoolerErrors.brokenParse);
   const name = latin1(memory, parts.nameStart, parts.nameEnd);
   if (client.statements.get(name) !== undefined) {
-    client.engine.log.warning(`${client} prepared statement '${name}' was already prepared`);
+    client.engine.log.error(`${client} prepared statement '${name}' was already prepared`);
     return refuse(client, PoolerErrors.statementInUse);
   }
   if (client.statementCount >= CLIENT_STATEMENTS_MAX) return refuse(client, PoolerErrors.tooManyStatements);
@@ -272,7 +279,7 @@ function find(client: Client, memory: Uint8Array, start: number, end: number): P
   const name = latin1(memory, start, end);
   const statement = client.statements.get(name) ?? client.statements.lost(name);
   if (statement !== undefined) return statement;
-  client.engine.log.warning(`${client} prepared statement '${name}' not found`);
+  client.engine.log.error(`${client} prepared statement '${name}' not found`);
   refuse(client, PoolerErrors.statementMissing);
   return null;
 }

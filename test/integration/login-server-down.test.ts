@@ -143,9 +143,7 @@ test("all who wait are told PostgreSQL's own words when it refuses the login", a
     expect(answer).toMatchObject({ S: "FATAL", C: "3D000", M: 'database "missing" does not exist' });
   }
   const log = bouncer.log();
-  expect(log).toMatch(
-    /WARNING S-0x\w+: missing\/postgres@127.0.0.1:\d+ server login failed: FATAL database "missing" does not exist/,
-  );
+  expect(log).toMatch(/WARNING server login failed: FATAL database "missing" does not exist/);
   expect(log).toMatch(/LOG C-0x\w+: missing\/postgres@.* closing because: database "missing" does not exist \(age/);
   // Another pool is not concerned.
   const neighbour = await knock(bouncer, "shop");

@@ -117,9 +117,7 @@ describe("PostgreSQL's refusal reaches the client as it is", () => {
     const role = database.startsWith("md5") ? "mike" : "anna";
     const text = `password authentication failed for user "${role}"`;
     expect(await whoAmI(database, "guest")).toEqual({ C: "28P01", M: text });
-    expect(bouncer.log()).toMatch(
-      new RegExp(`WARNING S-0x\\w+: ${database}/${role}@127.0.0.1:\\d+ server login failed: FATAL ${text}`),
-    );
+    expect(bouncer.log()).toMatch(new RegExp(`WARNING server login failed: FATAL ${text}`));
   });
 
   test("a user without a secret anywhere", async () => {

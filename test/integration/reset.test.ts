@@ -204,7 +204,7 @@ describe("connect_query", () => {
   test("one that fails is a line in the log and nothing else", async () => {
     const client = await bouncer.connect({ database: "misgreeted" });
     expect((await client.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
-    expect(bouncer.logContains(/WARNING .*no_such_column/)).toBe(true);
+    expect(bouncer.logContains(/ERROR S: error while executing exec_on_query: ERROR: .*no_such_column/)).toBe(true);
     await client.end();
   });
 });

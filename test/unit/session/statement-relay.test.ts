@@ -119,7 +119,7 @@ class FakeClient implements EntryOwner {
       statements: bench.store,
       parameters: tracked,
       settings: { maxPreparedStatements: bench.max },
-      log: { warning: () => {} },
+      log: { error: () => {} },
     };
   }
 
