@@ -2,6 +2,7 @@
 import { CONSOLE_DATABASE } from "../config/database-entry.ts";
 import { PoolMode } from "../config/setting-words.ts";
 import { ConsoleLevel } from "../pooler/console-level.ts";
+import { AuthQuery } from "../session/auth-query.ts";
 import { ClientState } from "../session/client-state.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import { cancelClients } from "./socket-lists.ts";
@@ -56,7 +57,7 @@ function poolRow(call: ConsoleCall, pool: ServerPool): CellValue[] {
     database.name,
     pool.user.name,
     clients.count(ClientState.active) + clients.count(ClientState.idle),
-    clients.count(ClientState.waiting),
+    clients.count(ClientState.waiting) + lookupsWaiting(pool),
     cancelClients(call.pooler, pool, true).length,
     cancelClients(call.pooler, pool, false).length,
     servers.active,
@@ -71,6 +72,13 @@ function poolRow(call: ConsoleCall, pool: ServerPool): CellValue[] {
     pool.mode,
     database.entry.hosts.length > 1 ? database.entry.loadBalanceHosts : null,
   ];
+}
+
+/** Clients that log in somewhere, and whose auth_query waits for a server here. */
+function lookupsWaiting(pool: ServerPool): number {
+  let count = 0;
+  for (const seeker of pool.core.waiters) if (seeker instanceof AuthQuery) count += 1;
+  return count;
 }
 
 function consoleRow(clientCount: number): CellValue[] {

@@ -97,7 +97,7 @@ export class AuthQuery implements ServerSeeker {
   // ── As one who asks for a server ────────────────────────────────────────────────────────────────────────────────
 
   entered(): void {
-    // It is no client of the pool: SHOW POOLS counts the client where it logs in.
+    // It is no client of the pool. While it waits SHOW POOLS counts it as one.
   }
 
   served(server: Server): void {

@@ -329,6 +329,10 @@ describe("while it runs", () => {
     const holder = await holdSmallPool();
     const waiting = attempt("ann", "via_small");
     expect(await Promise.race([waiting, pause(300)])).toBeNull();
+    const pools = await bouncer.admin("SHOW POOLS");
+    const small = pools.find(({ database, user }) => database === "small" && user === "lookup");
+    expect(small).toMatchObject({ cl_active: 1, cl_waiting: 1, sv_active: 1, maxwait: 0 });
+    expect(Number(small?.["maxwait_us"])).toBeGreaterThan(100_000);
     holder.send(query("commit"));
     await holder.until("Z");
     expect((await waiting).me).toBe("ann");
