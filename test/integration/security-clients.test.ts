@@ -65,6 +65,8 @@ beforeAll(async () => {
     databases: {
       open: `${at} dbname=postgres user=postgres pool_size=2`,
       shop: `${at} dbname=shop auth_user=asker pool_size=2`,
+      nameless: `${at} dbname=shop auth_user=asker auth_query='select null::text, $1::text'`,
+      down: "host=127.0.0.1 port=1 dbname=not-quite-public",
     },
     userlist: { postgres: "", pat: scramSecret("secret", iterations), watcher: "watches", asker: "asks" },
     settings: {
@@ -285,5 +287,18 @@ describe("of earlier years", () => {
       const error = await refusalOf(hello("pat", "open"), message("p", "x".repeat(length)));
       expect(error).toMatchObject({ S: "FATAL", M: "SASL authentication failed" });
     }
+  });
+
+  test("1.17.0: what is wrong with a server is told to nobody who has not proved a password", async () => {
+    for (const user of ["pat", "nobody-at-all"]) {
+      const { error } = await logIn(bouncer, { user, database: "down", password: "guess" });
+      expect(error).toEqual({ S: "FATAL", C: "08P01", M: "SASL authentication failed" });
+    }
+  });
+
+  test("1.13.0: auth_query that answers with no name lets nobody in", async () => {
+    const { error, dialogue } = await logIn(bouncer, { user: "stranger", database: "nameless", password: "stranger" });
+    expect(error).toMatchObject({ S: "FATAL", M: "bouncer config error" });
+    expect(dialogue).not.toContain("R0");
   });
 });
