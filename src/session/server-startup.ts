@@ -23,6 +23,9 @@ import type { Server } from "./server.ts";
 /** No message of a login is longer. PostgreSQL's own limit for a startup packet is 10,000 bytes. */
 const LOGIN_MESSAGE_BYTES_MAX = 256 * 1024;
 
+/** All that a server reports of itself at its login, together. Real ones say less than a thousand bytes; it is kept. */
+const PARAMETER_BYTES_MAX = 1024 * 1024;
+
 const PROTOCOL_VERSION = 0x30000;
 const AFTER_AUTHENTICATION: ReadonlySet<number> = new Set([
   Backend.ParameterStatus,
@@ -42,6 +45,7 @@ export class ServerStartup {
   #authenticated = false;
   /** What the server reports, in its order: the pool's welcome is made of it. */
   readonly parameters = new Map<string, string>();
+  #parameterBytes = 0;
   keyProcessId = 0;
   keySecret: Uint8Array = new Uint8Array(0);
 
@@ -149,6 +153,12 @@ export class ServerStartup {
         this.#authenticate(body);
         return;
       case Backend.ParameterStatus: {
+        this.#parameterBytes += body.length;
+        if (this.#parameterBytes > PARAMETER_BYTES_MAX) {
+          server.engine.log.error(`${server} too many parameters from server`);
+          server.connectFailed("too many parameters from server");
+          return;
+        }
         const [name, value] = decodeText(body, 0, body.length).split("\0");
         if (name !== undefined && value !== undefined) this.parameters.set(name, value);
         return;

@@ -150,6 +150,29 @@ describe("CVE-2026-6666: an ErrorResponse without SQLSTATE", () => {
   });
 });
 
+test("a server that never stops reporting parameters is given up", async () => {
+  let sent = 0;
+  const { client, log } = await meet((socket, type) => {
+    if (type !== "") return;
+    socket.write(message("R", int32(0)));
+    const storm = Buffer.concat(
+      Array.from({ length: 100 }, (_, n) => message("S", `name${sent + n}`, "x".repeat(1000))),
+    );
+    const more = (): void => {
+      while (!socket.destroyed && sent < 20_000) {
+        sent += 100;
+        if (!socket.write(storm)) {
+          socket.once("drain", more);
+          return;
+        }
+      }
+    };
+    more();
+  });
+  await waitFor("the refusal", () => /closing because: too many parameters from server/.test(log()));
+  client.destroy();
+});
+
 test("CVE-2021-3935: nothing that a server says before TLS counts", async () => {
   const injected = [
     Buffer.concat([Buffer.from("S"), welcome]),
