@@ -24,6 +24,7 @@ const commandFiles = {
   "test:drivers": "test/drivers/main.ts",
   "test:system": "scripts/system-tests.ts",
   "compat:pgbouncer": "scripts/compat-pgbouncer.ts",
+  "compat:differential": "scripts/compat-differential.ts",
   check: "scripts/check.ts",
   build: "scripts/build.ts",
   demo: "src/demo/main.ts",
