@@ -1,5 +1,6 @@
 /** The samples in etc/ can be used as they are, and so can each line that is commented out in them. */
 import { describe, expect, test } from "vitest";
+import { parseHba } from "../../../src/auth/hba-file.ts";
 import { parseUserlist } from "../../../src/auth/userlist.ts";
 import type { LoadResult } from "../../../src/config/load.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
@@ -41,6 +42,16 @@ test("etc/userlist.txt is read as it is, and with its lines taken in", () => {
   const { users, error } = parseUserlist(sample.replace(/^;"/gm, '"'));
   expect(error).toBeNull();
   expect([...users.keys()]).toEqual(["app", "postgres"]);
+});
+
+test("etc/pg_hba.conf is read as it is", () => {
+  const sample = read("etc/pg_hba.conf");
+  const readFile = (): never => {
+    throw new Error("it names no other file");
+  };
+  const { rules, problems } = parseHba(sample, { fileName: "pg_hba.conf", readFile, identMaps: new Map() });
+  expect(problems).toEqual([]);
+  expect(rules.count).toBe(sample.split("\n").filter((line) => line !== "" && !line.startsWith("#")).length);
 });
 
 test("etc/pgcarpool.service starts what the package installs, with the sample's paths", () => {
