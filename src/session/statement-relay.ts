@@ -73,17 +73,18 @@ export function isReadable(client: Client, framer: Framer, memory: Uint8Array): 
   const { at, size, available } = framer;
   switch (framer.type) {
     case Frontend.Parse:
-      if (available <= HEADER_BYTES) {
+      // One without a body is whole, and broken: it would be waited for without end.
+      if (available <= HEADER_BYTES && size > HEADER_BYTES) {
         framer.holdFor(HEADER_BYTES + 1);
         return false;
       }
-      if (memory[at + HEADER_BYTES] === 0) return true;
+      if (size > HEADER_BYTES && memory[at + HEADER_BYTES] === 0) return true;
       if (!isWhole(client, framer, PARSE_HELD_BYTES_MAX, PoolerErrors.parseTooLong)) return false;
       return isSound(client, inspectParse(memory, at, size, client.engine.parts.parse), PoolerErrors.brokenParse);
     case Frontend.Bind: {
       const parts = inspectBind(memory, at, size, available, client.engine.parts.bind);
       if (parts?.complete === true) return true;
-      if (parts === null || available >= BIND_NAMES_BYTES_MAX) refuse(client, PoolerErrors.brokenBind);
+      if (parts === null || available >= BIND_NAMES_BYTES_MAX || framer.last) refuse(client, PoolerErrors.brokenBind);
       // Twice what is there each time: copied twice at most, and never all of a large one.
       else framer.holdFor(Math.min(BIND_NAMES_BYTES_MAX, Math.max(256, available * 2)));
       return false;
