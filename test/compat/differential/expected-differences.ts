@@ -114,8 +114,8 @@ const consoleCommands: readonly ExpectedDifference[] = [
     reason: "The line has no client's name: it is about the pooler.",
   },
   {
-    scenario: "console: a read-only user",
-    what: /(?:SHOW DATABASES:\n\+ D nosuch: |SHOW LISTS:\n- D databases: items=6\n\+ D databases: items=7$)/,
+    scenario: /^console: (?:a read-only user|texts of an administrator)$/,
+    what: /(?:show databases[^\n]*:\n\+ D nosuch: |SHOW LISTS:\n- D databases: items=6\n\+ D databases: items=7$)/i,
     reason: "An auto-database is listed until autodb_idle_timeout; PgBouncer hides it while nobody uses it.",
   },
   {
@@ -189,11 +189,6 @@ const loginDifferences: readonly ExpectedDifference[] = [
     reason: "On the console too a client keeps the name it came with.",
   },
   {
-    scenario: /^(?:console: who is let in|auth_type=hba: rules)$/,
-    what: inLog("LOG C pgbouncer/\\w+@\\S+ login attempt: .*"),
-    reason: "Who may not use the console is refused before there is an attempt to log in.",
-  },
-  {
     scenario: "auth_type=hba: rules",
     what: inLog('ERROR C .* system user "root" is not "plain"'),
     reason: "The log says why `peer` refused.",
@@ -217,14 +212,9 @@ const startup: readonly ExpectedDifference[] = [
     reason: "The missing user is noticed before the unknown parameter.",
   },
   {
-    scenario: /^startup: (?:an unknown parameter|an ignored parameter|options)/,
-    what: inLog("WARNING C \\S+ unsupported startup parameter(?: in options)?: \\S+=\\S+"),
-    reason: "The error's own line says it; values of strangers are not logged.",
-  },
-  {
-    scenario: /./,
-    what: /^log:\n- ERROR C (\S+) unknown pkt from client: \d+\/POINTER\n\+ WARNING C \1 unknown pkt from client: '.'$/,
-    reason: "A client's mistake is a warning, and types are written as letters.",
+    scenario: "startup: a second startup packet",
+    what: inLog("ERROR C \\S+ unknown pkt from client: \\d+/POINTER"),
+    reason: "It has no type; PgBouncer shows the version in its place.",
   },
   {
     scenario: /^(?:startup|cancel requests)/,
@@ -235,26 +225,11 @@ const startup: readonly ExpectedDifference[] = [
 
 const servers: readonly ExpectedDifference[] = [
   {
-    scenario: /^servers that refuse/,
-    what: inLog("WARNING (?:S \\S+ )?server login failed: FATAL .*"),
-    reason: "The line names the server that is concerned.",
-  },
-  {
     scenario: "servers that refuse: noname",
     what: inLog(
       "(?:WARNING DNS lookup failed: .*|LOG S noname/app@\\S+ closing because: server DNS lookup failed \\(age\\))",
     ),
     reason: "The resolver's error has a name, and the server the one that was looked for.",
-  },
-  {
-    scenario: "servers that refuse: nosocket",
-    what: inLog("WARNING sbuf_connect failed .*"),
-    reason: "No line of the inner workings; `closing because: connect failed` is the same.",
-  },
-  {
-    scenario: "servers that refuse: startupquery",
-    what: inLog("(?:ERROR S: error while executing exec_on_query|WARNING S .* connect_query failed): .*"),
-    reason: "The line uses the setting's name and says which server.",
   },
 ];
 
@@ -278,23 +253,11 @@ const queries: readonly ExpectedDifference[] = [
     reason: "A server that has answered everything is kept when its client leaves; the next scenario finds it.",
   },
   {
-    scenario: /^transaction mode: .* (?:name that is (?:in use|not there))$/,
-    what: /\n- ERROR (C .* prepared statement '\w+' (?:was already prepared|not found))\n\+ WARNING \1$/,
-    reason: "A client's mistake is a warning.",
-  },
-  {
     scenario: /^transaction mode: .* without its end$/,
     what: line(
       "failed to parse (?:packet|prepared statement packet type '.')|broken (?:Parse|Bind|Describe|Close) packet",
     ),
     reason: "The error names the message that is malformed.",
-  },
-  {
-    scenario: /^transaction mode: .* without its end$/,
-    what: inLog(
-      "LOG S .* (?:new connection to server.*|closing because: client disconnect while server was not ready \\(age\\))",
-    ),
-    reason: "The server that was taken for the message is closed.",
   },
   {
     scenario: "statement mode: transaction blocks",
@@ -339,11 +302,6 @@ const operations: readonly ExpectedDifference[] = [
     reason: "A client that vanishes does not cost its server; with half a message on its way the reason is another.",
   },
   {
-    scenario: "limits: the reserve",
-    what: inLog("WARNING C\\S*(?: \\S+)?:? taking connection from reserve_pool"),
-    reason: "Said of the pool, not of the client that waits longest.",
-  },
-  {
     scenario: /^time limits: server_lifetime/,
     what: /^(?:a: select 2|log):\n/,
     reason: "client_idle_timeout of one user ends nobody else; PgBouncer closes idle clients of all users then.",
@@ -355,11 +313,6 @@ const processes: readonly ExpectedDifference[] = [
     scenario: /^end by/,
     what: line("(?:FATAL 57P01|closing because:|pooler error:) server shutting down"),
     reason: "Who holds a server is told why it ends; PgBouncer only closes.",
-  },
-  {
-    scenario: "end by SHUTDOWN WAIT_FOR_SERVERS: SHUTDOWN WAIT_FOR_SERVERS",
-    what: inLog("LOG (?:server|client) connections dropped, exiting"),
-    reason: "Of two modes that were asked for one after the other, the last decides.",
   },
   {
     scenario: /^(?:command line|reload)/,

@@ -55,7 +55,9 @@ interface Connection {
 export const spyPassword = "spy-password";
 
 /** Longer than any time limit that the scenarios set. */
-const answerDeadlineMs = 4000;
+const answerDeadlineMs = 5000;
+/** A start that is refused, on a busy machine. */
+const runDeadlineMs = 60_000;
 const settledMs = 80;
 
 export class Stage {
@@ -195,8 +197,12 @@ export class Stage {
     });
   }
 
+  /** Waits until a database has so many servers, all of them logged in. */
   async untilServers(database: string, servers: number): Promise<void> {
-    await this.until("SHOW SERVERS", (rows) => rows.filter((row) => row.split("|")[2] === database).length === servers);
+    await this.until("SHOW SERVERS", (rows) => {
+      const states = rows.map((row) => row.split("|")).filter((row) => row[2] === database);
+      return states.length === servers && states.every((row) => row[4] !== "new");
+    });
   }
 
   /** What was logged since the scenario began, or since the last look. */
@@ -237,7 +243,7 @@ export class Stage {
       cwd: this.place.folder,
       env: { ...process.env, PGCARPOOL_RUNTIME: this.bouncer.runtime, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: answerDeadlineMs,
+      timeout: runDeadlineMs,
       killSignal: "SIGKILL",
       ...(user === null ? {} : { uid: user.uid, gid: user.gid }),
     });

@@ -53,22 +53,22 @@ export class TranscriptWords {
   }
 
   /**
-   * The lines of a log that two poolers must have in common: first the pooler's own, then those of clients, of errors sent to
-   * clients, of servers, since connections end independently of each other.
+   * The lines of a log that two poolers must have in common: first the pooler's own, then those of clients, their goodbyes
+   * sorted, then those of servers, since connections end independently of each other.
    */
   log(text: string): string[] {
     const lines = text
       .split("\n")
       .map((line) => line.replace(/^\S+ \S+ \S+ \[\d+\] /, ""))
-      .filter((line) => line !== "" && !/^\w+ (?:C-\S+ pgbouncer\/spy@|LOG stats: |LOG kernel file)/.test(line))
-      .filter((line) => !/^(?:LOG stats: |LOG kernel file|DEBUG|NOISE)/.test(line))
-      .filter((line) => !/pgbouncer\/spy@/.test(line))
+      .filter((line) => line !== "" && !/^(?:LOG stats: |LOG kernel file|DEBUG|NOISE)|pgbouncer\/spy@/.test(line))
       .map((line) => this.text(line.replace(/\b([CS])-0x[0-9a-f]+: /, "$1 ").replace(/age=\d+s/, "age")));
-    const kind = (line: string): number => {
-      if (line.includes(" pooler error: ")) return 2;
-      return /^\w+ C /.test(line) ? 1 : /^\w+ S /.test(line) ? 3 : 0;
-    };
-    return [0, 1, 2, 3].flatMap((wanted) => lines.filter((line) => kind(line) === wanted));
+    const goodbye = / closing because: client close request /;
+    const kind = (line: string): number =>
+      /^\w+ C /.test(line) ? (goodbye.test(line) ? 2 : 1) : /^\w+ S /.test(line) ? 3 : 0;
+    return [0, 1, 2, 3].flatMap((wanted) => {
+      const found = lines.filter((line) => kind(line) === wanted);
+      return wanted === 2 ? found.sort() : found;
+    });
   }
 }
 

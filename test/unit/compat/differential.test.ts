@@ -74,8 +74,8 @@ test("what belongs to one run is taken out", () => {
     `${at} LOG C-0x2: p/app@127.0.0.1:5 closing because: y (age=0s)`,
   ];
   expect(words.log(`${log.join("\n")}\n`)).toEqual([
-    "LOG C p/app@127.0.0.1:EPHEMERAL closing because: y (age)",
     "WARNING C p/app@127.0.0.1:EPHEMERAL pooler error: y",
+    "LOG C p/app@127.0.0.1:EPHEMERAL closing because: y (age)",
     "LOG S p/app@127.0.0.1:EPHEMERAL closing because: x (age)",
   ]);
 });

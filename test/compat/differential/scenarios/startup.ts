@@ -96,6 +96,7 @@ const scenarios: readonly Scenario[] = [
         return;
       }
       await first(stage, title, bytes);
+      if (title.endsWith("in one write")) await stage.hear(title, "the query's answer");
     },
   })),
   {
