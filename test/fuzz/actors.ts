@@ -17,6 +17,7 @@ import {
 } from "../support/wire-client.ts";
 
 const READY = 0x5a;
+const SSL_REQUEST = 80877103;
 
 /** A connection of an actor: collects what comes. */
 class Party implements ConnectionEvents {
@@ -92,9 +93,16 @@ export class EchoServer extends Party {
   override heard(): void {
     for (let next = this.take(this.#greeted); next !== null; next = this.take(true)) {
       if (this.#greeted) this.answer(next.type, next.body);
+      else if (next.body.readInt32BE(0) === SSL_REQUEST && this.declinesTls()) continue;
       else this.greet();
       this.#greeted = true;
     }
+  }
+
+  /** A request for encryption has come; false: it is for `greet` to answer. */
+  declinesTls(): boolean {
+    this.send(Buffer.from("N"));
+    return true;
   }
 
   greet(): void {
@@ -177,6 +185,10 @@ export class HostileBackend extends EchoServer {
     super();
     this.#moment = moment;
     this.#bytes = bytes;
+  }
+
+  override declinesTls(): boolean {
+    return this.#moment === "ssl" ? false : super.declinesTls();
   }
 
   override greet(): void {
