@@ -215,7 +215,7 @@ describe("KILL", () => {
     const running = shop.query("select pg_sleep(30)");
     const refusal = running.catch((error: Error) => error);
     await bouncer.admin(command);
-    expect(await refusal).toMatchObject({ code: "08P01", message: "database removed" });
+    expect(await refusal).toMatchObject({ code: "57P04", message: "database removed" });
     const left = (await bouncer.admin("SHOW CLIENTS")).filter(({ database }) => database !== "pgbouncer");
     expect(left).toHaveLength(othersLeft);
     expect(await rowOf("SHOW POOLS", "shop")).toBeUndefined();
