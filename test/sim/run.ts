@@ -52,6 +52,9 @@ const SERVER_ZONE = "sim.test";
 const RUN_LIMIT_MS = 110_000;
 /** A fault is felt for a while: by clients that come when connecting is still refused. */
 const FAULT_ECHO_MS = 3000;
+
+/** Longer than the pooler's own limits for servers of clients that have gone. */
+const DRAIN_MAX_MS = 25_000;
 /** The first who asks after a failed login is told so, and starts the next attempt. */
 const LOGIN_FAILING = "server login has been failing";
 /** What a replication client is told of a RECONNECT, or when its server's host has left an address; and of a long wait. */
@@ -148,7 +151,12 @@ class Run implements ClientHost {
       await this.#untilGone(step, broken);
     }
     if (!broken()) {
-      await world.runUntil(broken, 3000, step);
+      await world.runUntil(broken, FAULT_ECHO_MS, step);
+      // A server may still be read empty whose client has gone, over a slow network, for as long as that may take.
+      if (!this.#postgres.isResting) {
+        await world.runUntil(() => broken() || this.#postgres.isResting, DRAIN_MAX_MS, step);
+        await world.runUntil(broken, FAULT_ECHO_MS, step);
+      }
       checkRest(context);
     }
     this.#checkHeld();

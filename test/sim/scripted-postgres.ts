@@ -46,6 +46,13 @@ export class ScriptedPostgres implements BackendHost {
     this.random = world.random.fork();
   }
 
+  /** No session has anything left to do or to say. */
+  get isResting(): boolean {
+    return [...this.backends].every(
+      (backend) => backend.session === null || backend.end.peer?.inUse !== true || backend.isResting,
+    );
+  }
+
   get noiseChance(): number {
     return this.#temper.noiseChance;
   }

@@ -262,8 +262,13 @@ export class Bouncer {
     this.rebootStarted(heir);
     let exit: Exit | null = null;
     void this.exited.then((value) => (exit = value));
-    await waitFor("the new pooler to serve", () => exit !== null || this.logCount(/process up: /) > ups, startDeadlineMs);
-    if (exit !== null) throw new Error(`the new pooler ended (${JSON.stringify(exit)}):\n${this.log()}${this.output()}`);
+    await waitFor(
+      "the new pooler to serve",
+      () => exit !== null || this.logCount(/process up: /) > ups,
+      startDeadlineMs,
+    );
+    if (exit !== null)
+      throw new Error(`the new pooler ended (${JSON.stringify(exit)}):\n${this.log()}${this.output()}`);
     await old;
   }
 
