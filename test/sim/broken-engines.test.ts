@@ -8,11 +8,11 @@ import { brokenPoolers } from "./broken-poolers.ts";
 import { brokenRelays } from "./broken-relays.ts";
 
 describe("a broken relay is caught", () => {
-  test.each(named(brokenRelays))("%s", { timeout: 60_000 }, expectCaught);
+  test.each(named(brokenRelays))("%s", { timeout: 180_000 }, expectCaught);
 });
 
 describe("a broken pooler is caught", () => {
-  test.each(named(brokenPoolers))("%s", { timeout: 60_000 }, expectCaught);
+  test.each(named(brokenPoolers))("%s", { timeout: 180_000 }, expectCaught);
 });
 
 function named(engines: readonly BrokenEngine[]): (readonly [string, BrokenEngine])[] {
