@@ -17,9 +17,6 @@ export interface PipelineForm {
   readonly undecided: boolean;
 }
 
-/** The step's answer is for nobody; the others' are for the client. */
-export const NOBODY = 0x40;
-
 /** Whether `value`, from another process, has the shape. */
 export function isPipelineForm(value: unknown): value is PipelineForm {
   if (typeof value !== "object" || value === null) return false;

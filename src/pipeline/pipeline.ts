@@ -1,5 +1,6 @@
 /**
- * The ordered queue of what has been sent to one server and not yet fully answered.
+ * The ordered queue of what has been sent to one server and not yet fully answered. One file, long as it is: who is owed
+ * which answer is one state, and every method here reads or changes all of it.
  *
  * Everything sent to a server after its login is a step here, a client's messages and our own alike, and every byte that
  * comes back belongs to the step at the head: it is forwarded to the step's owner, swallowed, or followed by an answer
@@ -21,16 +22,13 @@
  * in keep their place in the order. A server whose answers do not fit the steps is reported broken, never guessed at; but one
  * whose steps nobody has told us (another pooler has sent them) is believed up to its next ReadyForQuery.
  *
- * One file, long as it is: order and ownership are one thing, and every method needs all of it.
- *
  * Counterpart: PgBouncer's outstanding requests (`server.c`, `objects.c`). Protocol chapter: "Message Flow".
  */
 import type { Framer } from "../protocol/framer.ts";
 import { Backend } from "../protocol/message-type.ts";
 import { Effect, effectOf } from "./answer-table.ts";
-import { NOBODY } from "./pipeline-form.ts";
 import type { PipelineForm } from "./pipeline-form.ts";
-import { KIND_MASK, PUT_IN, Step, SWALLOW, UNNAMED, isTerminator } from "./step.ts";
+import { KIND_MASK, NOBODY, PUT_IN, Step, SWALLOW, UNNAMED, isTerminator } from "./step.ts";
 
 /** Who gets the answers of an entry: a client, or a task of our own. */
 export interface EntryOwner {

@@ -36,6 +36,9 @@ export const PUT_IN = 0x20;
 /** A Parse of the unnamed statement. */
 export const UNNAMED = 0x40;
 
+/** In a pipeline that is written down: the step's answer is for nobody; the others' are for the client. */
+export const NOBODY = 0x80;
+
 export function isTerminator(step: number): boolean {
   const kind = step & KIND_MASK;
   return kind === Step.sync || kind === Step.query || kind === Step.functionCall;

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { Pipeline } from "../../../src/pipeline/pipeline.ts";
 import { isPipelineForm } from "../../../src/pipeline/pipeline-form.ts";
 import type { PipelineForm } from "../../../src/pipeline/pipeline-form.ts";
-import { PUT_IN, Step, SWALLOW } from "../../../src/pipeline/step.ts";
+import { PUT_IN, Step, SWALLOW, UNNAMED } from "../../../src/pipeline/step.ts";
 import { Framer } from "../../../src/protocol/framer.ts";
 import { expectationOf, framed, STEP_OF, types } from "./model-run.ts";
 import type { ScriptedMessage } from "./model-run.ts";
@@ -38,7 +38,9 @@ function runMoving(script: readonly ScriptedMessage[], schedule: readonly number
       const { model, owner: number, treatment } = mine[pushed]!;
       const flags = treatment === "swallow" ? SWALLOW : treatment === "putIn" ? PUT_IN : 0;
       const step = STEP_OF[model.kind];
-      if (step !== 0) pipeline.push(step | flags, number < 0 ? null : owner, null);
+      // Every other Parse is of the unnamed statement.
+      const unnamed = step === Step.parse && pushed % 2 === 0 ? UNNAMED : 0;
+      if (step !== 0) pipeline.push(step | flags | unnamed, number < 0 ? null : owner, null);
       pushed += 1;
     } else {
       const end = received + Math.min(next === 0 ? available() : next + 500, available());
