@@ -1,6 +1,6 @@
 /**
- * The ordered queue of what has been sent to one server and not yet fully answered. One file, long as it is: who is owed
- * which answer is one state, and every method here reads or changes all of it.
+ * The ordered queue of what has been sent to one server and not yet fully answered. Long, and one thing: who is owed which
+ * answer is one state, and every method here reads or changes all of it.
  *
  * Everything sent to a server after its login is a step here, a client's messages and our own alike, and every byte that
  * comes back belongs to the step at the head: it is forwarded to the step's owner, swallowed, or followed by an answer
