@@ -176,8 +176,8 @@ export class ClientInput {
         client.fail(poolerError(PoolerErrors.simpleQueryDisallowed));
         return;
       }
-      if (step === Step.parse) {
-        // What had a name was dealt with above, where names count.
+      if (step === Step.parse && !named) {
+        // Of the unnamed statement, where names count; a Parse that is skipped keeps its name.
         server.unnamed = client.unnamed = client.engine.statements.nextUnnamed();
         pipeline.push(step | UNNAMED, client, null);
       } else if (step !== 0) {

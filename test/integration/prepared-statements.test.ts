@@ -10,6 +10,7 @@ import {
   describeStatement,
   errorFields,
   execute,
+  flush,
   parse,
   query,
   sync,
@@ -192,6 +193,22 @@ describe("the unnamed statement", () => {
     expect(types(await other.until("Z"))).toBe("EZ");
     owner.end();
     other.end();
+  });
+
+  test("is not lost with a named one that is skipped", async () => {
+    const client = await WireClient.login(bouncer, { user: "postgres", database: "single" });
+    client.send(query("begin"));
+    await client.until("Z");
+    client.send(parse("", "rollback"), sync());
+    await client.until("Z");
+    // The Bind fails; PostgreSQL skips the Parse behind it, which comes when the error has been answered.
+    client.send(bind("", "", ["too many"]), flush());
+    await client.until("E");
+    client.send(parse("named", "select 1"), sync());
+    await client.until("Z");
+    client.send(...reads);
+    expect(types(await client.until("Z"))).toBe("2CZ");
+    client.end();
   });
 
   test("in a transaction a refusal is PostgreSQL's own: the transaction has failed", async () => {
