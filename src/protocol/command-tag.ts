@@ -1,7 +1,8 @@
 /**
  * Compares the tag of a CommandComplete with a known one, without making a string.
  *
- * A tag is compared whole: `PREPARE TRANSACTION` is not `PREPARE`, `ROLLBACK PREPARED` not `ROLLBACK`.
+ * A tag is compared whole: `PREPARE TRANSACTION` is not `PREPARE`, `ROLLBACK PREPARED` not `ROLLBACK`. Tags of DDL are a family and
+ * known by how they begin.
  */
 
 import { HEADER_BYTES } from "./framer.ts";
@@ -13,9 +14,11 @@ export type CommandTag = Uint8Array & { readonly [commandTag]: true };
 
 /** `text`: ASCII, exactly as PostgreSQL sends it. */
 export function makeCommandTag(text: string): CommandTag {
-  const bytes = new Uint8Array(text.length + 1);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes as CommandTag;
+  return asciiBytes(`${text}\0`) as CommandTag;
+}
+
+function asciiBytes(text: string): Uint8Array {
+  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 }
 
 /** Those after which the server has no prepared statement left. */
@@ -29,6 +32,30 @@ export function hasCommandTag(buf: Uint8Array, at: number, size: number, tag: Co
   const start = at + HEADER_BYTES;
   for (let i = 0; i < tag.length; i++) {
     if (buf[start + i] !== tag[i]) return false;
+  }
+  return true;
+}
+
+const DDL_BEGINNINGS: readonly Uint8Array[] = ["CREATE ", "ALTER ", "DROP ", "IMPORT "].map(asciiBytes);
+
+/**
+ * Whether the CommandComplete at `buf[at, at + size)`, header included, tells of a statement that may have changed what names stand
+ * for. Comments, privileges and labels do not. (SELECT INTO has the tag of a SELECT; what it makes is a plain table.)
+ */
+export function isDdlTag(buf: Uint8Array, at: number, size: number): boolean {
+  const start = at + HEADER_BYTES;
+  const first = buf[start];
+  // Nearly every tag is told apart by its first letter.
+  for (const beginning of DDL_BEGINNINGS) {
+    if (first === beginning[0] && size > HEADER_BYTES + beginning.length && startsWith(buf, start, beginning))
+      return true;
+  }
+  return false;
+}
+
+function startsWith(buf: Uint8Array, start: number, beginning: Uint8Array): boolean {
+  for (let i = 1; i < beginning.length; i++) {
+    if (buf[start + i] !== beginning[i]) return false;
   }
   return true;
 }

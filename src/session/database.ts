@@ -4,6 +4,7 @@ import { maxDbConnections } from "../config/precedence.ts";
 import type { Settings } from "../config/settings.ts";
 import { TrafficCounters } from "../metrics/traffic-counters.ts";
 import { Budget } from "../pool/budget.ts";
+import { CatalogueWatch } from "./catalogue-watch.ts";
 import type { Credentials } from "./credentials.ts";
 import type { ServerPool } from "./server-pool.ts";
 
@@ -16,6 +17,8 @@ export class Database {
   /** By user: what auth_query, PAM or LDAP found out for this database. */
   readonly credentials = new Map<string, Credentials>();
   readonly counters = new TrafficCounters();
+  /** What its catalogue says against sharing. */
+  readonly catalogue = new CatalogueWatch();
   /** Server connections of all its pools: `max_db_connections`. */
   readonly connections: Budget;
   /** Client connections that logged in, or try to, to this database. */

@@ -2,7 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 import { commandComplete } from "../../../src/protocol/backend-messages.ts";
-import { DEALLOCATE_ALL, DISCARD_ALL, hasCommandTag, makeCommandTag } from "../../../src/protocol/command-tag.ts";
+import {
+  DEALLOCATE_ALL,
+  DISCARD_ALL,
+  hasCommandTag,
+  isDdlTag,
+  makeCommandTag,
+} from "../../../src/protocol/command-tag.ts";
 
 const has = (text: string, tag = DISCARD_ALL) => {
   // In the middle of other bytes, as in a chunk.
@@ -39,5 +45,57 @@ describe("command tags", () => {
   test("a message cut off by the memory's end is no match and no fault", () => {
     const message = commandComplete("DISCARD ALL");
     expect(hasCommandTag(message.subarray(0, 12), 0, message.length, DISCARD_ALL)).toBe(false);
+  });
+});
+
+describe("tags of DDL", () => {
+  const isDdl = (text: string) => {
+    const message = commandComplete(text);
+    const buf = new Uint8Array(message.length + 40).fill(0x41);
+    buf.set(message, 17);
+    return isDdlTag(buf, 17, message.length);
+  };
+
+  test.each([
+    "CREATE TABLE",
+    "CREATE VIEW",
+    "ALTER TABLE",
+    "DROP FUNCTION",
+    "CREATE EXTENSION",
+    "IMPORT FOREIGN SCHEMA",
+  ])("%s", (text) => {
+    expect(isDdl(text)).toBe(true);
+  });
+
+  test.each(
+    [
+      "SELECT 1",
+      "INSERT 0 1",
+      "COMMENT",
+      "GRANT",
+      "REFRESH MATERIALIZED VIEW",
+      "SECURITY LABEL",
+      "COPY 5",
+      "CLOSE CURSOR",
+    ].concat([
+      "COMMIT",
+      "DISCARD ALL",
+      "DEALLOCATE",
+      "DECLARE CURSOR",
+      "DO",
+      "ANALYZE",
+      "",
+      "CREATE",
+      "DROP",
+      "CREATED",
+      "create table",
+    ]),
+  )("%j is none", (text) => {
+    expect(isDdl(text)).toBe(false);
+  });
+
+  test("a tag cut short is none, whatever stands behind it", () => {
+    const whole = commandComplete("CREATE TABLE");
+    for (let size = 0; size < 5 + "CREATE ".length; size++) expect(isDdlTag(whole, 0, size)).toBe(false);
   });
 });

@@ -1,0 +1,107 @@
+/**
+ * What is known of one database's catalogue, and when it is read again.
+ *
+ *     null ──(asked for)──▶ reading ──▶ facts ──(DDL seen)──▶ null
+ *                             │  ▲       │  ▲
+ *             pause, growing ◀┘──┘       └──┘ read again while they are asked for, every 15 s
+ *
+ * DDL through this pooler is noticed at once (`noteDdl`), any other by reading again. Nobody waits for a reading: while nothing
+ * is known nothing is shared. What failed is tried again, and no reading starts but because somebody asks.
+ *
+ * The reading itself is `catalogue-read.ts`.
+ */
+import type { DatabaseEntry } from "../config/database-entry.ts";
+import type { CatalogueFacts } from "../sharing/catalogue-facts.ts";
+import { CatalogueRead } from "./catalogue-read.ts";
+import type { ServerPool } from "./server-pool.ts";
+
+/** Without DDL that we see they are read again after this time. */
+const FRESH_MS = 15_000;
+/** If that fails, they are believed for so long in all. */
+const BELIEVED_MS = 60_000;
+/** From one reading's start to the next one's, however much DDL there is. */
+const READING_GAP_MS = 1_000;
+const PAUSE_MAX_MS = 60_000;
+
+export class CatalogueWatch {
+  #facts: CatalogueFacts | null = null;
+  /** When the reading that they came from began, monotonic ms. */
+  #readAt = 0;
+  /** The configuration that they were read under: another one may lead to another database. */
+  #entry: DatabaseEntry | null = null;
+  /** Counts what makes a reading that is under way worthless. */
+  #changes = 0;
+  #reading: CatalogueRead | null = null;
+  #isWished = false;
+  /** No reading begins before, monotonic ms. */
+  #nextAt = Number.NEGATIVE_INFINITY;
+  #pauseMs = READING_GAP_MS;
+  #loggedFailure: string | null = null;
+
+  /**
+   * What is known now; null: nothing, and nothing may share. May note the wish to read, on a server of `pool`; does nothing
+   * else, as it is called for client after client.
+   */
+  facts(pool: ServerPool): CatalogueFacts | null {
+    const { now } = pool.engine.turn;
+    if (this.#entry !== pool.database.entry) this.#forget(pool.database.entry);
+    const ageMs = now - this.#readAt;
+    if (this.#facts !== null && ageMs < FRESH_MS) return this.#facts;
+    if (this.#reading === null && !this.#isWished && now >= this.#nextAt) {
+      this.#isWished = true;
+      pool.engine.world.afterTurn(() => this.#read(pool));
+    }
+    return ageMs < BELIEVED_MS ? this.#facts : null;
+  }
+
+  /**
+   * A statement has changed names' meanings, as far as its tag tells: what is known is not true any more. To be called when its
+   * CommandComplete comes, and again when the transaction that it ran in is over: others see the change only then.
+   */
+  noteDdl(): void {
+    this.#facts = null;
+    this.#changes += 1;
+  }
+
+  #forget(entry: DatabaseEntry): void {
+    this.#entry = entry;
+    this.noteDdl();
+  }
+
+  #read(pool: ServerPool): void {
+    this.#isWished = false;
+    if (isClosed(pool) || pool.core.loginFailing) return;
+    const { now } = pool.engine.turn;
+    const changes = this.#changes;
+    this.#nextAt = now + READING_GAP_MS;
+    this.#reading = new CatalogueRead(pool, (result) => {
+      this.#reading = null;
+      if (typeof result === "string") this.#failed(pool, result);
+      else if (changes === this.#changes) this.#learn(result, now);
+    });
+    this.#reading.start();
+  }
+
+  #learn(facts: CatalogueFacts, readAt: number): void {
+    this.#facts = facts;
+    this.#readAt = readAt;
+    this.#pauseMs = READING_GAP_MS;
+    this.#loggedFailure = null;
+  }
+
+  #failed(pool: ServerPool, reason: string): void {
+    const { log, turn } = pool.engine;
+    this.#nextAt = turn.now + this.#pauseMs;
+    this.#pauseMs = Math.min(2 * this.#pauseMs, PAUSE_MAX_MS);
+    if (isClosed(pool) || reason === this.#loggedFailure) return;
+    this.#loggedFailure = reason;
+    log.warning(
+      `${pool.database.name}/${pool.user.name}: catalogue cannot be read, statements do not share: ${reason}`,
+    );
+  }
+}
+
+/** By PAUSE or a shutdown: no server is given out. */
+function isClosed(pool: ServerPool): boolean {
+  return pool.core.paused || pool.engine.directory.serversClosedWith !== null;
+}
