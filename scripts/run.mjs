@@ -31,6 +31,7 @@ const commandFiles = {
   bench: "bench/main.ts",
   sim: "test/sim/main.ts",
   fuzz: "test/fuzz/main.ts",
+  soak: "test/soak/main.ts",
 };
 
 const forwardedSignals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGWINCH", "SIGUSR1", "SIGUSR2"];
