@@ -1,0 +1,125 @@
+/**
+ * The statements of one pool: finds the record of a text by its fingerprint, and forgets those that are not used.
+ *
+ * A table of sets with eight places each. A fingerprint's hash says which set; there the bytes are compared, so that two
+ * statements are never taken for one. A full set forgets the first of its records that was not used since it was last
+ * looked over, and so does the book as a whole when the fingerprints take too much memory. Nothing is linked, moved or
+ * allocated when a record is found, and no text can make a look-up longer than eight places.
+ */
+import type { CatalogueFacts } from "./catalogue-facts.ts";
+import { Fingerprint } from "./fingerprint.ts";
+import type { Refusal } from "./refusal.ts";
+import { type FactsHolder, StatementRecord } from "./statement-record.ts";
+
+/** Records in a book. */
+export const BOOK_RECORDS_MAX = 2048;
+/** Bytes of all fingerprints in a book. */
+export const BOOK_BYTES_MAX = 1_048_576;
+
+const WAYS = 8;
+const SET_MASK = BOOK_RECORDS_MAX / WAYS - 1;
+
+export class StatementBook {
+  readonly #holder: FactsHolder = { facts: null };
+  readonly #fingerprint: Fingerprint;
+  readonly #places: (StatementRecord | null)[] = Array.from({ length: BOOK_RECORDS_MAX }, () => null);
+  #hand = 0;
+  #sizeBytes = 0;
+  #count = 0;
+
+  /** `fingerprint` is where texts are written down; all books of an event loop can use one. */
+  constructor(fingerprint: Fingerprint = new Fingerprint()) {
+    this.#fingerprint = fingerprint;
+  }
+
+  /** What the catalogue says; null while it is not known, and then nothing shares. */
+  get facts(): CatalogueFacts | null {
+    return this.#holder.facts;
+  }
+
+  /** Verdicts are given anew, each when it is next asked for. */
+  useFacts(facts: CatalogueFacts | null): void {
+    this.#holder.facts = facts;
+  }
+
+  /** How many statements it knows. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /**
+   * The record of the SQL text `memory[start, end)`, which has no terminating zero; a new one if there is none. Texts that
+   * cannot be told from others have none: the refusal says why. `multibyteSafe`: whether in the client's encoding a byte
+   * below 0x80 is always an ASCII character (false for SJIS, BIG5, GBK, UHC, JOHAB, GB18030).
+   */
+  recordOf(memory: Uint8Array, start: number, end: number, multibyteSafe: boolean): StatementRecord | Refusal {
+    const fingerprint = this.#fingerprint;
+    const refusal = fingerprint.write(memory, start, end, multibyteSafe);
+    if (refusal !== null) return refusal;
+    const { hash } = fingerprint;
+    const first = setOf(hash);
+    for (let i = first; i < first + WAYS; i++) {
+      const record = this.#places[i] as StatementRecord | null;
+      if (record !== null && record.hash === hash && record.matches(fingerprint.bytes, fingerprint.length)) {
+        record.wasUsed = true;
+        return record;
+      }
+    }
+    return this.#add(first);
+  }
+
+  #add(first: number): StatementRecord {
+    const { bytes, length, hash } = this.#fingerprint;
+    const record = new StatementRecord(bytes.slice(0, length), hash, this.#holder);
+    const place = this.#makePlace(first);
+    this.#makeRoom(length);
+    this.#places[place] = record;
+    this.#sizeBytes += length;
+    this.#count++;
+    return record;
+  }
+
+  /** A free place of the set, or the first whose record was not used lately; if all were, the first of all. */
+  #makePlace(first: number): number {
+    for (let i = first; i < first + WAYS; i++) {
+      if (this.#places[i] === null) return i;
+    }
+    let chosen = first;
+    for (let i = first + WAYS - 1; i >= first; i--) {
+      const record = this.#places[i] as StatementRecord;
+      if (!record.wasUsed) chosen = i;
+      record.wasUsed = false;
+    }
+    this.#forget(chosen);
+    return chosen;
+  }
+
+  #makeRoom(bytes: number): void {
+    while (this.#sizeBytes + bytes > BOOK_BYTES_MAX) {
+      const record = this.#places[this.#hand];
+      if (record !== null && record !== undefined) {
+        if (record.wasUsed) record.wasUsed = false;
+        else this.#forget(this.#hand);
+      }
+      this.#hand = (this.#hand + 1) % BOOK_RECORDS_MAX;
+    }
+  }
+
+  #forget(place: number): void {
+    const record = this.#places[place];
+    if (record === null || record === undefined) return;
+    record.isCurrent = false;
+    this.#places[place] = null;
+    this.#sizeBytes -= record.sizeBytes;
+    this.#count--;
+  }
+}
+
+/** The first place of a hash's set. The product spreads what differs in the last characters only. */
+function setOf(hash: number): number {
+  return ((hash ^ (hash >>> 15)) & SET_MASK) * WAYS;
+}
