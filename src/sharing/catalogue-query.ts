@@ -16,7 +16,8 @@
  * - Built-in views are leaves, and safe: the volatile functions in them tell of a state and change none.
  * - Procedures and trigger functions cannot be called by a SELECT and are left out. So are dictionaries, parsers and
  *   conversions, whose functions in C only a superuser can bring in.
- * - Functions in C are what they say they are when they belong to an extension: volatile, or not.
+ * - Functions in C are what they say they are, volatile or not, when an extension brings them or PostgreSQL has made them (the
+ *   constructors of a range type).
  * - What a CHECK of a table, an index or a statistics object calls is not run for a read.
  *
  * Any user may run it: it reads catalogues that all may read, by an empty search_path and under limits of its own that end
@@ -63,7 +64,7 @@ const FUNCTIONS = `
     select p.oid::int8 as oid, p.proname as name, p.prosrc as body, l.is_text, p.provolatile = 'v' as is_volatile,
         p.prokind = 'a' as is_aggregate,
         l.is_compiled and p.oid in (
-          select objid from pg_depend where classid = 'pg_proc'::regclass and deptype = 'e') as is_extensions,
+          select objid from pg_depend where classid = 'pg_proc'::regclass and deptype in ('e', 'i')) as is_vouched_for,
         array[p.prorettype] || p.proargtypes::oid[] || p.proallargtypes as types,
         p.proargdefaults::text as defaults_tree,
         case when l.is_text and p.prosrc = '' then to_jsonb(p) ->> 'prosqlbody' end as body_tree
@@ -77,7 +78,7 @@ const FUNCTIONS = `
     union all
     select ${FUNCTION} oid from fn
       where not is_aggregate
-        and (not is_text and not is_extensions or name ~ '${EXTENSIONS_OPAQUE}' or is_text and body ~* E'${WATCH_WORDS}')
+        and (not is_text and not is_vouched_for or name ~ '${EXTENSIONS_OPAQUE}' or is_text and body ~* E'${WATCH_WORDS}')
     union all
     select ${RELATION} oid::int8 from pg_class where relkind = 'f')`;
 
@@ -164,7 +165,7 @@ const REACH = `
     select node, replace(name, '"', '""') as name from candidate where is_odd
     union all
     select ${OPERATOR} o.oid::int8, o.oprname
-      from pg_operator o join fn on fn.oid = o.oprcode::oid::int8 where o.oid >= 16384 and not fn.is_extensions),
+      from pg_operator o join fn on fn.oid = o.oprcode::oid::int8 where o.oid >= 16384 and not fn.is_vouched_for),
   edge as materialized (
     select src, dst from recorded
     union all
