@@ -13,7 +13,7 @@
  * - PostgreSQL records no dependencies on built-in objects, and none of a body that is text. So the oids are taken from stored
  *   node trees (rules, policies, checks, defaults, bodies of BEGIN ATOMIC), and bodies are cut into words, each of which may
  *   be any object of that name. Comments and literals count as well: a name too many costs sharing, one too few an answer.
- * - Built-in views are leaves, and safe: the volatile functions in them tell of a state and change none.
+ * - Built-in views are leaves: those over volatile functions are known by name, and their rules are not read.
  * - Procedures and trigger functions cannot be called by a SELECT and are left out. So are dictionaries, parsers and
  *   conversions, whose functions in C only a superuser can bring in.
  * - Functions in C are what they say they are, volatile or not, when an extension brings them or PostgreSQL has made them (the
@@ -23,6 +23,7 @@
  * Any user may run it: it reads catalogues that all may read, by an empty search_path and under limits of its own that end
  * with it. One Query message, hence one transaction. PostgreSQL 13 to 18.
  */
+import { HAZARDOUS_VIEWS } from "./built-in-functions.ts";
 import type { CatalogueFacts } from "./catalogue-facts.ts";
 
 /** More names than this are not kept: the database does not share. */
@@ -80,7 +81,8 @@ const FUNCTIONS = `
       where not is_aggregate
         and (not is_text and not is_vouched_for or name ~ '${EXTENSIONS_OPAQUE}' or is_text and body ~* E'${WATCH_WORDS}')
     union all
-    select ${RELATION} oid::int8 from pg_class where relkind = 'f')`;
+    select ${RELATION} oid::int8 from pg_class
+      where relkind = 'f' or oid < 16384 and relname in (${[...HAZARDOUS_VIEWS].map((name) => `'${name}'`).join(", ")}))`;
 
 /** What stored node trees name. A field is ":label oid" or ":label (o oid oid)"; a built-in function's oid may be short. */
 const TREES = `

@@ -27,7 +27,5 @@ export const Refusal = {
   operator: "operator",
   /** Nothing of this database may share. */
   catalogue: "catalogue",
-  /** The catalogue has not been read. */
-  factsMissing: "facts missing",
 } as const;
 export type Refusal = (typeof Refusal)[keyof typeof Refusal];

@@ -6,10 +6,9 @@
  * looked over, and so does the book as a whole when the fingerprints take too much memory. Nothing is linked, moved or
  * allocated when a record is found, and no text can make a look-up longer than eight places.
  */
-import type { CatalogueFacts } from "./catalogue-facts.ts";
 import { Fingerprint } from "./fingerprint.ts";
 import type { Refusal } from "./refusal.ts";
-import { type FactsHolder, StatementRecord } from "./statement-record.ts";
+import { StatementRecord } from "./statement-record.ts";
 
 /** Records in a book. */
 export const BOOK_RECORDS_MAX = 2048;
@@ -20,7 +19,6 @@ const WAYS = 8;
 const SET_MASK = BOOK_RECORDS_MAX / WAYS - 1;
 
 export class StatementBook {
-  readonly #holder: FactsHolder = { facts: null };
   readonly #fingerprint: Fingerprint;
   readonly #places: (StatementRecord | null)[] = Array.from({ length: BOOK_RECORDS_MAX }, () => null);
   #hand = 0;
@@ -30,16 +28,6 @@ export class StatementBook {
   /** `fingerprint` is where texts are written down; all books of an event loop can use one. */
   constructor(fingerprint: Fingerprint = new Fingerprint()) {
     this.#fingerprint = fingerprint;
-  }
-
-  /** What the catalogue says; null while it is not known, and then nothing shares. */
-  get facts(): CatalogueFacts | null {
-    return this.#holder.facts;
-  }
-
-  /** Verdicts are given anew, each when it is next asked for. */
-  useFacts(facts: CatalogueFacts | null): void {
-    this.#holder.facts = facts;
   }
 
   /** How many statements it knows. */
@@ -74,7 +62,7 @@ export class StatementBook {
 
   #add(first: number): StatementRecord {
     const { bytes, length, hash } = this.#fingerprint;
-    const record = new StatementRecord(bytes.slice(0, length), hash, this.#holder);
+    const record = new StatementRecord(bytes.slice(0, length), hash);
     const place = this.#makePlace(first);
     this.#makeRoom(length);
     this.#places[place] = record;

@@ -6,14 +6,9 @@
  */
 import { decodeText } from "../protocol/byte-text.ts";
 import type { CatalogueFacts } from "./catalogue-facts.ts";
-import { Refusal } from "./refusal.ts";
+import type { Refusal } from "./refusal.ts";
 import { type ShortLimits, ShortRuns } from "./short-runs.ts";
 import { judgeStatement } from "./statement-verdict.ts";
-
-/** The facts of the day, one for all records of a book. Null while they are not known. */
-export interface FactsHolder {
-  facts: CatalogueFacts | null;
-}
 
 export class StatementRecord {
   /** Of the fingerprint. */
@@ -23,24 +18,21 @@ export class StatementRecord {
   /** Whether it was used since the book last looked for something to forget. */
   wasUsed = true;
   readonly #fingerprint: Uint8Array;
-  readonly #holder: FactsHolder;
   readonly #runs = new ShortRuns();
   #judgedBy: CatalogueFacts | null = null;
-  #refusal: Refusal | null = Refusal.factsMissing;
+  #refusal: Refusal | null = null;
 
   /** `fingerprint` is the record's own. */
-  constructor(fingerprint: Uint8Array, hash: number, holder: FactsHolder) {
+  constructor(fingerprint: Uint8Array, hash: number) {
     this.#fingerprint = fingerprint;
     this.hash = hash;
-    this.#holder = holder;
   }
 
-  /** Null if the statement may share by what the catalogue says now, else why it may not. Judged once for each object of facts. */
-  get refusal(): Refusal | null {
-    const { facts } = this.#holder;
+  /** Null if the statement may share by what the catalogue says, else why it may not. Judged once for each object of facts. */
+  refusal(facts: CatalogueFacts): Refusal | null {
     if (facts !== this.#judgedBy) {
       this.#judgedBy = facts;
-      this.#refusal = facts === null ? Refusal.factsMissing : judgeStatement(this.#fingerprint, facts);
+      this.#refusal = judgeStatement(this.#fingerprint, facts);
     }
     return this.#refusal;
   }
@@ -65,9 +57,9 @@ export class StatementRecord {
   }
 
   /** Notes a run that took `durationMs` from being the server's next to its end at `nowMs`, and the bytes of its answer. */
-  ran(durationMs: number, answerBytes: number, nowMs: number, limits: ShortLimits): void {
+  ran(durationMs: number, answerBytes: number, nowMs: number): void {
     this.wasUsed = true;
-    this.#runs.add(durationMs, answerBytes, nowMs, limits);
+    this.#runs.add(durationMs, answerBytes, nowMs);
   }
 
   /** Whether it ran often enough, and lately always quickly and with a small answer. */
