@@ -27,5 +27,7 @@ export const Refusal = {
   operator: "operator",
   /** Nothing of this database may share. */
   catalogue: "catalogue",
+  /** The catalogue has not been read: who has no facts says this. */
+  factsMissing: "facts missing",
 } as const;
 export type Refusal = (typeof Refusal)[keyof typeof Refusal];
