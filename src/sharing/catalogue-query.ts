@@ -23,7 +23,7 @@
  * Any user may run it: it reads catalogues that all may read, by an empty search_path and under limits of its own that end
  * with it. One Query message, hence one transaction. PostgreSQL 13 to 18.
  */
-import { HAZARDOUS_VIEWS } from "./built-in-functions.ts";
+import { HAZARDOUS_FUNCTIONS, HAZARDOUS_VIEWS } from "./built-in-functions.ts";
 import type { CatalogueFacts } from "./catalogue-facts.ts";
 
 /** More names than this are not kept: the database does not share. */
@@ -36,8 +36,6 @@ export const CATALOGUE_STATEMENT_MS = 9_000;
 const WATCH_WORDS = String.raw`advisory|set_config|nextval|setval|currval|lastval|setseed|notify|pg_sleep|dblink|\\mlo_|_to_xml|crosstab|connectby|xpath_table|ts_stat|\\mexecute\\M|u&"`;
 /** Functions of extensions that call themselves stable and run a text that they are given. */
 const EXTENSIONS_OPAQUE = "^(dblink|crosstab|connectby|xpath_table)";
-/** Built-in ones that are not volatile by their own word, and run what a text names, or take a transaction id. */
-const BUILT_IN_OPAQUE = "^((table|schema|database)_to_xml|(txid_current|pg_current_xact_id)$)";
 /** What cannot stand in a name that is not quoted; the dollar sign is taken for a separator. \u0060: a backtick. */
 const SEPARATORS = String.raw` -/:-@[-^\\u0060{-~\\s`;
 /** Operators that SQL calls where none is written: by IN, BETWEEN, LIKE, CASE, DISTINCT, USING. */
@@ -75,14 +73,14 @@ const FUNCTIONS = `
   seed as materialized (
     select ${FUNCTION} oid::int8 as node from pg_proc
       where provolatile = 'v' and prokind <> 'p' and prorettype not in ${NOT_CALLABLE}
-        or oid < 16384 and proname ~ '${BUILT_IN_OPAQUE}'
+        or oid < 16384 and proname in (${quoted(HAZARDOUS_FUNCTIONS)})
     union all
     select ${FUNCTION} oid from fn
       where not is_aggregate
         and (not is_text and not is_vouched_for or name ~ '${EXTENSIONS_OPAQUE}' or is_text and body ~* E'${WATCH_WORDS}')
     union all
     select ${RELATION} oid::int8 from pg_class
-      where relkind = 'f' or oid < 16384 and relname in (${[...HAZARDOUS_VIEWS].map((name) => `'${name}'`).join(", ")}))`;
+      where relkind = 'f' or oid < 16384 and relname in (${quoted(HAZARDOUS_VIEWS)}))`;
 
 /** What stored node trees name. A field is ":label oid" or ":label (o oid oid)"; a built-in function's oid may be short. */
 const TREES = `
@@ -213,6 +211,10 @@ const ROWS = `
 
 /** For one Query message. Its rows go to `CatalogueRows`. */
 export const CATALOGUE_QUERY = `${SETTINGS}with recursive${[FUNCTIONS, TREES, EDGES, REACH, ROWS].join(",")}`;
+
+function quoted(names: ReadonlySet<string>): string {
+  return [...names].map((name) => `'${name}'`).join(", ");
+}
 
 /** Gathers the rows of one reading. */
 export class CatalogueRows {

@@ -136,6 +136,12 @@ const hazards: readonly Hazard[] = [
     names: "a b c",
   },
   {
+    what: "a view over a view of PostgreSQL's, and a body over it",
+    sql: `create view v as select count(*) from pg_locks;
+      create function f() returns bigint stable language sql as 'select count(*) from pg_settings'`,
+    names: "f v",
+  },
+  {
     what: "a view over an operator",
     sql: `${volatile} create operator <+> (rightarg = int, function = vol); create view v as select <+> 5`,
     names: "v vol",
@@ -259,7 +265,7 @@ const harmless: readonly { readonly what: string; readonly sql: string; readonly
   },
   {
     what: "views over what PostgreSQL tells of itself",
-    sql: "create view v as select * from pg_locks; create view w as select name from pg_settings, pg_stat_activity",
+    sql: "create view v as select * from pg_stat_activity; create view w as select t.tablename from pg_tables t, pg_stats",
   },
   {
     what: "a materialized view over anything",
