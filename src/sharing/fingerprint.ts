@@ -52,16 +52,10 @@ export class Fingerprint {
     const bytes = this.bytes;
     let length = 0;
     let hash = HASH_START;
-    let before: TokenKind = TokenKind.space;
-    let isSpaced = false;
+    let before: TokenKind = TokenKind.end;
     let isOver = false;
     for (;;) {
       const kind = lexer.next();
-      if (kind === TokenKind.space) {
-        isSpaced = length > 0;
-        if (!isText(before)) before = kind;
-        continue;
-      }
       if (kind === TokenKind.end) break;
       const from = lexer.start;
       if (kind === TokenKind.punctuation && memory[from] === SEMICOLON) {
@@ -69,14 +63,14 @@ export class Fingerprint {
         continue;
       }
       if (isOver) return kind === TokenKind.broken ? Refusal.unreadable : Refusal.severalStatements;
-      if (isSpaced) {
+      if (lexer.spaced && length > 0) {
         bytes[length++] = SPACE;
         hash = Math.imul(hash ^ SPACE, HASH_PRIME);
-        isSpaced = false;
       }
+      const end = lexer.end;
       switch (kind) {
         case TokenKind.word:
-          for (let i = from; i < lexer.end; i++) {
+          for (let i = from; i < end; i++) {
             const byte = LOWER_BYTES[memory[i] as number] as number;
             bytes[length++] = byte;
             hash = Math.imul(hash ^ byte, HASH_PRIME);
@@ -84,7 +78,7 @@ export class Fingerprint {
           break;
         case TokenKind.number:
           // `a.5` is no name with a dot: what stands before the point must not grow together with the placeholder.
-          if (memory[from] === DOT && !separates(before)) return Refusal.unreadable;
+          if (memory[from] === DOT && !lexer.spaced && !separates(before)) return Refusal.unreadable;
           bytes[length++] = ZERO;
           hash = Math.imul(hash ^ ZERO, HASH_PRIME);
           break;
@@ -109,7 +103,7 @@ export class Fingerprint {
         case TokenKind.parameter:
         case TokenKind.operator:
         case TokenKind.punctuation:
-          for (let i = from; i < lexer.end; i++) {
+          for (let i = from; i < end; i++) {
             const byte = memory[i] as number;
             bytes[length++] = byte;
             hash = Math.imul(hash ^ byte, HASH_PRIME);
@@ -127,7 +121,6 @@ export class Fingerprint {
   }
 }
 
-/** A string constant: blanks behind it do not end its reach. */
 function isText(kind: TokenKind): boolean {
   return (
     kind === TokenKind.string ||
@@ -138,7 +131,7 @@ function isText(kind: TokenKind): boolean {
 }
 
 function separates(kind: TokenKind): boolean {
-  return kind === TokenKind.space || kind === TokenKind.operator || kind === TokenKind.punctuation;
+  return kind === TokenKind.end || kind === TokenKind.operator || kind === TokenKind.punctuation;
 }
 
 function isAscii(memory: Uint8Array, start: number, end: number): boolean {

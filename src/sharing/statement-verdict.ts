@@ -71,7 +71,6 @@ class StatementJudge {
     for (;;) {
       const kind = this.#lexer.next();
       if (kind === TokenKind.end) return this.#hasBegun ? null : Refusal.notASelect;
-      if (kind === TokenKind.space) continue;
       if (kind === TokenKind.broken || kind === TokenKind.unicode) return Refusal.unreadable;
       const token = this.#tokenOf(kind);
       const refusal = this.#judgeToken(token);

@@ -14,31 +14,29 @@ import { BYTE_CLASSES, ByteClass, WORD_BYTES } from "./sql-byte-class.ts";
 
 export const TokenKind = {
   end: 0,
-  /** Blanks and comments, however many. */
-  space: 1,
   /** A keyword or an identifier without quotes. */
-  word: 2,
+  word: 1,
   /** With its double quotes. */
-  quotedName: 3,
+  quotedName: 2,
   /** Decimal: integer, fraction, exponent. */
-  number: 4,
+  number: 3,
   /** `'…'` */
-  string: 5,
+  string: 4,
   /** `E'…'` */
-  escapeString: 6,
+  escapeString: 5,
   /** `B'…'`, `X'…'` */
-  bitString: 7,
+  bitString: 6,
   /** `U&'…'`, `U&"…"`: up to its first quote only. */
-  unicode: 8,
+  unicode: 7,
   /** `$tag$…$tag$` */
-  dollarString: 9,
+  dollarString: 8,
   /** `$1` */
-  parameter: 10,
-  operator: 11,
+  parameter: 9,
+  operator: 10,
   /** One of `, ( ) [ ] ; . : :: :=` */
-  punctuation: 12,
+  punctuation: 11,
   /** No token, or one that not every version or setting reads alike. Nothing is read behind it. */
-  broken: 13,
+  broken: 12,
 } as const;
 export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
 
@@ -65,15 +63,19 @@ const LOWER_X = 0x78;
 /** Operators that contain one of these may end in + or -. */
 const BINDING_CHARACTERS = "~!@#^&|`?%";
 
+const NO_TEXT = new Uint8Array(0);
+
 /** A cursor: `next()` moves it to the token that follows. One serves any number of texts. */
 export class SqlLexer {
   kind: TokenKind = TokenKind.end;
   /** The token is `memory[start, end)`. */
   start = 0;
   end = 0;
+  /** Whether blanks or comments stand in front of the token. */
+  spaced = false;
   /** Whether the string at the cursor contains a backslash. */
   backslash = false;
-  #memory: Uint8Array = new Uint8Array(0);
+  #memory: Uint8Array = NO_TEXT;
   #limit = 0;
 
   /** Puts the cursor in front of the text `memory[start, limit)`, which has no terminating zero. */
@@ -87,16 +89,21 @@ export class SqlLexer {
 
   /** Forgets the memory, so that the lexer does not keep it alive. */
   close(): void {
-    this.#memory = new Uint8Array(0);
+    this.#memory = NO_TEXT;
     this.#limit = 0;
   }
 
-  /** Moves to the next token and returns its kind; `end` or `broken` for ever at the end. */
+  /** Moves over blanks and comments to the next token and returns its kind; `end` or `broken` for ever at the end. */
   next(): TokenKind {
     if (this.kind === TokenKind.broken) return this.kind;
-    const at = this.end;
+    const memory = this.#memory;
+    const limit = this.#limit;
+    let at = this.end;
+    while (at < limit && BYTE_CLASSES[memory[at] as number] === ByteClass.space) at++;
+    this.spaced = at > this.end;
     this.start = at;
-    if (at >= this.#limit) return (this.kind = TokenKind.end);
+    this.end = at;
+    if (at >= limit) return (this.kind = TokenKind.end);
     return (this.kind = this.#read(at));
   }
 
@@ -106,14 +113,12 @@ export class SqlLexer {
     switch (BYTE_CLASSES[first]) {
       case ByteClass.letter:
         return this.#readWord(at);
-      case ByteClass.space:
-        return this.#readSpace(at);
       case ByteClass.punctuation:
         return this.#readPunctuation(at, first);
       case ByteClass.digit:
         return this.#readNumber(at);
       case ByteClass.operator:
-        if (this.#beginsComment(at)) return this.#readSpace(at);
+        if (this.#beginsComment(at)) return this.#readBehindComment(at);
         return this.#readOperator(at);
       case ByteClass.quote:
         return this.#readString(at + 1, TokenKind.string);
@@ -158,23 +163,24 @@ export class SqlLexer {
     return TokenKind.word;
   }
 
-  #readSpace(from: number): TokenKind {
+  #readBehindComment(from: number): TokenKind {
     const memory = this.#memory;
     const limit = this.#limit;
     let at = from;
     while (at < limit) {
-      const byte = memory[at] as number;
-      if (BYTE_CLASSES[byte] === ByteClass.space) {
+      if (BYTE_CLASSES[memory[at] as number] === ByteClass.space) {
         at++;
-      } else if ((byte === MINUS || byte === SLASH) && this.#beginsComment(at)) {
-        at = byte === MINUS ? this.#endOfLineComment(at + 2) : this.#endOfBlockComment(at + 2);
+      } else if (this.#beginsComment(at)) {
+        at = memory[at] === MINUS ? this.#endOfLineComment(at + 2) : this.#endOfBlockComment(at + 2);
         if (at < 0) return this.#breakAt(from);
       } else {
         break;
       }
     }
+    this.spaced = true;
+    this.start = at;
     this.end = at;
-    return TokenKind.space;
+    return at >= limit ? TokenKind.end : this.#read(at);
   }
 
   #beginsComment(at: number): boolean {
