@@ -112,6 +112,7 @@ export class CatalogueRead implements ServerSeeker {
 
   answer(memory: Uint8Array, start: number, end: number): void {
     const framer = this.#framer;
+    if (framer.broken) return;
     // A copy: what is left of a message outlives the chunk it came in.
     framer.push(new Uint8Array(memory.subarray(start, end)));
     while (framer.next(ROW_BYTES_MAX)) {

@@ -226,10 +226,16 @@ export class CatalogueRows {
   #isWhole = false;
   #isStrange = false;
 
+  /** Of the names that are kept. */
+  get size(): number {
+    return this.#userFunctions.size + this.#unsafeNames.size + this.#unsafeOperators.size;
+  }
+
   /** One row as it came. What this query cannot have answered makes the reading worthless. */
   add(row: readonly (string | null)[]): void {
     const [kind, name] = row;
-    if (row.length !== 2 || typeof name !== "string" || this.#isWhole) this.#isStrange = true;
+    const isStrange = row.length !== 2 || typeof name !== "string" || this.#isWhole;
+    if (isStrange || (kind !== "e" && this.#count > CATALOGUE_ROWS_MAX)) this.#isStrange = true;
     else if (kind === "e") this.#isWhole = true;
     else this.#keep(kind, name);
   }
