@@ -3,8 +3,9 @@
  *
  * Raw rounds are kept, medians and ratios are derived when printing, so that an old file can be read in a new way.
  */
-import type { BenchOptions, Protocol, SeatName } from "./options.ts";
+import type { BenchOptions, Part, Protocol, SeatName } from "./options.ts";
 import type { LoadResult } from "./pgbench-run.ts";
+import type { Workload } from "./workload.ts";
 
 /** One cell that failed says why, in place of a number that would mean something else. */
 export interface Failure {
@@ -13,10 +14,21 @@ export interface Failure {
   readonly unsupported?: true;
 }
 
+/** Settings of a pooler beyond those that all seats have, and what they are called in tables. */
+export interface Variant {
+  readonly name: string;
+  /** Lines for the section [pgbouncer]. */
+  readonly settings: readonly string[];
+}
+
 export interface SeatKey {
   readonly seat: SeatName;
   /** Null for direct. */
   readonly poolSize: number | null;
+  /** Absent: nothing but the common settings. */
+  readonly variant?: Variant;
+  /** Absent: as many as the case has. */
+  readonly clients?: number;
 }
 
 export interface LoadSeatRounds extends SeatKey {
@@ -24,10 +36,36 @@ export interface LoadSeatRounds extends SeatKey {
   readonly rounds: (LoadResult | Failure)[];
 }
 
+/** What pgbench measured under one condition, over all seats. */
 export interface LoadCase {
+  readonly part: Part;
+  readonly workload: Workload;
+  /** What ran beside it, one client at one a second. */
+  readonly beside?: Workload;
   readonly protocol: Protocol;
   readonly clients: number;
+  /** A new connection for every transaction. */
+  readonly reconnect?: boolean;
+  /** Transactions a second, when they were held to a rate; a latency then counts from when the transaction was due. */
+  readonly ratePerSecond?: number;
   readonly seats: LoadSeatRounds[];
+}
+
+/** A fixed rate of queries over so many connections. */
+export interface SpreadResult {
+  readonly clients: number;
+  /** As asked for, and as it was. */
+  readonly ratePerSecond: number;
+  readonly achievedPerSecond: number;
+  /** CPU of the pooler, µs per query. */
+  readonly cpuUs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export interface SpreadSeat extends SeatKey {
+  readonly few: (SpreadResult | Failure)[];
+  readonly many: (SpreadResult | Failure)[];
 }
 
 export interface IdleResult {
@@ -41,13 +79,20 @@ export interface IdleResult {
 
 export interface CopyResult {
   readonly bytes: number;
-  /** Same count and hash as direct. */
+  /** Out: same count and hash as direct. In: PostgreSQL found each row to be the next and what it should be. */
   readonly intact: boolean;
   readonly seconds: number;
   /** CPU of the pooler for the whole copy, in seconds; null for direct. */
   readonly userSeconds: number | null;
   readonly systemSeconds: number | null;
   readonly peakKb: number | null;
+}
+
+export const CopyDirection = { out: "out", in: "in" } as const;
+export type CopyDirection = (typeof CopyDirection)[keyof typeof CopyDirection];
+
+export interface CopySeat extends SeatRounds<CopyResult> {
+  readonly direction: CopyDirection;
 }
 
 export interface StoppedReaderResult {
@@ -89,11 +134,14 @@ export interface Environment {
 export interface BenchResults {
   readonly environment: Environment;
   readonly options: BenchOptions;
+  /** Of all parts that pgbench measures. */
   load: LoadCase[];
-  idle: SeatResult<IdleResult>[];
-  connect: LoadSeatRounds[];
-  copy: SeatRounds<CopyResult>[];
+  spread: SpreadSeat[];
+  idle: SeatRounds<IdleResult>[];
+  copy: CopySeat[];
   stopped: SeatResult<StoppedReaderResult>[];
+  /** Rows that cannot be measured on this machine or with these options, and why. */
+  skipped: string[];
   elapsedSeconds: number;
 }
 
@@ -108,8 +156,12 @@ export function failureOf(error: unknown): Failure {
 
 /** "PgBouncer, 20 servers", for progress and tables. */
 export function labelOf(key: SeatKey): string {
-  const name = SEAT_LABELS[key.seat];
-  return key.poolSize === null ? name : `${name}, ${key.poolSize} servers`;
+  return key.poolSize === null ? nameOf(key) : `${nameOf(key)}, ${key.poolSize} servers`;
+}
+
+/** "pgcarpool on Bun, sharing = 0" */
+export function nameOf({ seat, variant }: SeatKey): string {
+  return variant === undefined ? SEAT_LABELS[seat] : `${SEAT_LABELS[seat]}, ${variant.name}`;
 }
 
 export const SEAT_LABELS: Readonly<Record<SeatName, string>> = {

@@ -6,9 +6,9 @@
  * again after a pause, in which collectors may give memory back and buffers may be freed.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { failureOf, labelOf, type IdleResult, type SeatResult } from "./bench-results.ts";
-import { SeatName } from "./options.ts";
-import type { LoadTools } from "./load-part.ts";
+import { failureOf, type IdleResult, isFailure, labelOf, type SeatRounds } from "./bench-results.ts";
+import type { SeatName } from "./options.ts";
+import { type LoadTools, poolersOfCase } from "./load-part.ts";
 import { readMemory } from "./proc-reader.ts";
 import { type Address, WireClient } from "./wire-client.ts";
 
@@ -17,22 +17,28 @@ const FIRST_CLIENTS = 100;
 const CONCURRENCY = 50;
 const POOL_SIZE = 20;
 
-/** Runs the part for every pooler. */
-export async function runIdlePart(tools: LoadTools): Promise<SeatResult<IdleResult>[]> {
-  const results: SeatResult<IdleResult>[] = [];
-  for (const seat of tools.options.seats) {
-    if (seat === SeatName.direct) continue;
-    const key = { seat, poolSize: POOL_SIZE };
-    try {
-      const result = await measureIdle(tools, seat);
-      tools.say(`idle clients, ${labelOf(key)}: ${result.settledKb - result.baseKb} KB for ${result.clients}`);
-      results.push({ ...key, result });
-    } catch (error) {
-      tools.say(`idle clients, ${labelOf(key)}: ${(error as Error).message}`);
-      results.push({ ...key, result: failureOf(error) });
+/** Runs the part for every pooler, rounds interleaved. */
+export async function runIdlePart(tools: LoadTools): Promise<SeatRounds<IdleResult>[]> {
+  const rows: SeatRounds<IdleResult>[] = poolersOfCase(tools.options, POOL_SIZE).map(({ seat, poolSize }) => ({
+    seat,
+    poolSize,
+    rounds: [],
+  }));
+  for (let round = 0; round < tools.options.idleRounds; round++) {
+    for (const row of rows) {
+      if (row.rounds.some(isFailure)) continue; // it would fail again
+      const title = `idle clients, round ${round + 1}, ${labelOf(row)}`;
+      try {
+        const result = await measureIdle(tools, row.seat);
+        tools.say(`${title}: ${result.settledKb - result.baseKb} KB for ${result.clients}`);
+        row.rounds.push(result);
+      } catch (error) {
+        tools.say(`${title}: ${(error as Error).message}`);
+        row.rounds.push(failureOf(error));
+      }
     }
   }
-  return results;
+  return rows;
 }
 
 async function measureIdle(tools: LoadTools, name: SeatName): Promise<IdleResult> {

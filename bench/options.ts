@@ -1,8 +1,8 @@
 /**
  * The command line of the bench: what is measured, how long, against which programs.
  *
- * Pure: arguments and environment in, options or a list of complaints out. The defaults are chosen so that a full run
- * ends in 15 to 20 minutes and `--quick` in about two.
+ * Pure: arguments and environment in, options or a list of complaints out. The defaults measure every number that was
+ * promised, each over enough rounds; `--quick` is a short look.
  */
 
 import { resolve } from "node:path";
@@ -10,25 +10,49 @@ import { resolve } from "node:path";
 export const SeatName = { direct: "direct", pgbouncer: "pgbouncer", node: "node", bun: "bun" } as const;
 export type SeatName = (typeof SeatName)[keyof typeof SeatName];
 
-export const Part = { load: "load", idle: "idle", connect: "connect", copy: "copy", stopped: "stopped" } as const;
+/** In the order in which they run. */
+export const Part = {
+  load: "load",
+  calls: "calls",
+  latency: "latency",
+  tail: "tail",
+  tls: "tls",
+  spread: "spread",
+  few: "few",
+  mixed: "mixed",
+  alone: "alone",
+  begin: "begin",
+  anonymous: "anonymous",
+  connect: "connect",
+  idle: "idle",
+  copy: "copy",
+  stopped: "stopped",
+} as const;
 export type Part = (typeof Part)[keyof typeof Part];
 
 export const Protocol = { simple: "simple", extended: "extended", prepared: "prepared" } as const;
 export type Protocol = (typeof Protocol)[keyof typeof Protocol];
+
+/** So many clients on a pool of so many servers. */
+export interface CaseSize {
+  readonly clients: number;
+  readonly poolSize: number;
+}
 
 export interface BenchOptions {
   readonly quick: boolean;
   readonly parts: readonly Part[];
   readonly seats: readonly SeatName[];
   readonly protocols: readonly Protocol[];
-  readonly clientCounts: readonly number[];
-  readonly poolSizes: readonly number[];
+  /** Of the load part. */
+  readonly cases: readonly CaseSize[];
   readonly rounds: number;
   /** Load before each measured window, in whole seconds (pgbench reports once a second). */
   readonly warmUpSeconds: number;
   /** The measured window, in whole seconds. */
   readonly measureSeconds: number;
   readonly idleClients: number;
+  readonly idleRounds: number;
   /** How long idle clients stand before their memory is read a second time. */
   readonly idleSettleSeconds: number;
   readonly copyMegabytes: number;
@@ -54,15 +78,14 @@ export interface ParsedOptions {
 
 export const USAGE = `usage: npm run bench -- [options]
 
-  --quick             a short look at 64 clients on 20 servers (about 2 minutes)
-  --only PART,…       parts to run: ${Object.values(Part).join(", ")} (all)
-  --seats NAME,…      what to compare: ${Object.values(SeatName).join(", ")} (all)
+  --quick             a short look at 64 clients on 20 servers, and at idle clients, COPY and logins (about 3 minutes)
+  --only PART,…       parts to run (all): ${Object.values(Part).join(", ")}
+  --seats NAME,…      what to compare (all): ${Object.values(SeatName).join(", ")}
   --protocols NAME,…  pgbench protocols: ${Object.values(Protocol).join(", ")} (all)
-  --clients N,…       clients of the load part (1,16,64,500)
-  --pools N,…         pool sizes of the load part (4,20)
-  --rounds N          interleaved rounds of the load and connect parts (3)
+  --cases N/M,…       clients/servers of the load part (16/20,64/4,64/20,500/20)
+  --rounds N          interleaved rounds of what pgbench measures (9); idle clients and COPY have at most 3
   --seconds N         measured window of each load run (2)
-  --idle-clients N    clients of the idle part (5000)
+  --idle-clients N    clients of the idle and spread parts (5000)
   --copy-mb N         size of the COPY (1000)
   --stop-seconds N    how long the reader of the stopped part stands (10)
   --unix              Unix sockets instead of TCP on loopback
@@ -72,6 +95,13 @@ export const USAGE = `usage: npm run bench -- [options]
   --save              keep the result in bench/results
   --help
 `;
+
+/** What `--quick` runs unless `--only` says otherwise: the parts that compare settings need their rounds. */
+const QUICK_PARTS: readonly Part[] = [Part.load, Part.latency, Part.connect, Part.idle, Part.copy, Part.stopped];
+const LOAD_CASES = "16/20,64/4,64/20,500/20";
+/** A round of idle clients or of COPY takes a minute; what it measures hardly differs between rounds. */
+const LONG_ROUNDS_MAX = 3;
+const QUICK_CASES = "64/20";
 
 /** Reads the arguments behind the script's name. Every complaint is one sentence; nothing is guessed around them. */
 export function parseOptions(
@@ -122,24 +152,35 @@ export function parseOptions(
     return values[0] ?? otherwise;
   };
 
+  const cases = (option: string, otherwise: string): readonly CaseSize[] => {
+    const sizes: CaseSize[] = [];
+    for (const word of (given.get(option) ?? otherwise).split(",")) {
+      const found = /^\s*([1-9]\d{0,5})\/([1-9]\d{0,2})\s*$/.exec(word);
+      if (found === null) complaints.push(`${option}: ${JSON.stringify(word)} is not clients/servers, like 64/4`);
+      else sizes.push({ clients: Number(found[1]), poolSize: Number(found[2]) });
+    }
+    return sizes;
+  };
+
   // npm runs scripts in the project's folder and leaves the caller's here.
   const path = (text: string | undefined): string | null =>
     text === undefined || text === "" ? null : resolve(environment["INIT_CWD"] ?? ".", text);
 
+  const rounds = number("--rounds", quick ? 2 : 9);
   const options: BenchOptions = {
     quick,
-    parts: names("--only", Object.values(Part), Object.values(Part)),
+    parts: names("--only", Object.values(Part), quick ? QUICK_PARTS : Object.values(Part)),
     seats: names("--seats", Object.values(SeatName), Object.values(SeatName)),
     protocols: names("--protocols", Object.values(Protocol), Object.values(Protocol)),
-    clientCounts: numbers("--clients", quick ? [64] : [1, 16, 64, 500]),
-    poolSizes: numbers("--pools", quick ? [20] : [4, 20]),
-    rounds: number("--rounds", quick ? 2 : 3),
+    cases: cases("--cases", quick ? QUICK_CASES : LOAD_CASES),
+    rounds,
     warmUpSeconds: 1,
     measureSeconds: number("--seconds", quick ? 1 : 2),
     idleClients: number("--idle-clients", 5000),
+    idleRounds: quick ? 1 : Math.min(rounds, LONG_ROUNDS_MAX),
     idleSettleSeconds: quick ? 2 : 10,
     copyMegabytes: number("--copy-mb", quick ? 200 : 1000),
-    copyRounds: quick ? 1 : 2,
+    copyRounds: quick ? 1 : Math.min(rounds, LONG_ROUNDS_MAX),
     stopSeconds: number("--stop-seconds", quick ? 2 : 10),
     unixSockets: flags.has("--unix"),
     pgbouncerPath: path(given.get("--pgbouncer") ?? environment["PGBOUNCER"]),
@@ -156,8 +197,7 @@ const VALUED: ReadonlySet<string> = new Set([
   "--only",
   "--seats",
   "--protocols",
-  "--clients",
-  "--pools",
+  "--cases",
   "--rounds",
   "--seconds",
   "--idle-clients",

@@ -3,10 +3,12 @@
  *
  * pgbench reports once a second. The first `warmUpSeconds` reports are warm-up; there the window opens and the pooler's
  * CPU time is read, and again at each report, so logins and the end stay outside. Throughput and average latency are
- * pgbench's own, over all transactions; p99 comes from a log of every tenth (all of them when there are few).
+ * pgbench's own, over all transactions; medians and p99 come from a log of every tenth (all of them when there are few, or
+ * when they are what is measured).
  */
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { CallCounts } from "./call-counter.ts";
 import type { Protocol } from "./options.ts";
 import { findTrouble, measureWindow, parseLog, parseProgress, type ProgressLine } from "./pgbench-output.ts";
 import { type CpuTimes, type MemoryUse, readCpu, readMemory } from "./proc-reader.ts";
@@ -17,17 +19,26 @@ import { BENCH_DATABASE, BENCH_USER } from "./wire-client.ts";
 
 export interface LoadRequest {
   readonly pgbench: string;
+  /** pgbench's arguments that say what it runs. */
+  readonly script: readonly string[];
   readonly protocol: Protocol;
   readonly clients: number;
   readonly warmUpSeconds: number;
   readonly measureSeconds: number;
   /** A new connection for every transaction (`pgbench -C`). */
   readonly reconnect: boolean;
+  /** Transactions a second; absent: as many as can be. Latencies then count from when a transaction was due. */
+  readonly ratePerSecond?: number;
+  /** Every transaction's latency is wanted, not every tenth's. */
+  readonly everyLatency?: boolean;
+  /** Called when the window opens. */
+  readonly onOpening?: () => void;
 }
 
 export interface LoadResult {
   readonly tps: number;
   readonly latencyAvgMs: number;
+  readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   /** CPU of the pooler per transaction, in µs; null for direct. */
   readonly userUs: number | null;
@@ -38,6 +49,8 @@ export interface LoadResult {
   readonly windowSeconds: number;
   readonly transactions: number;
   readonly sampledLatencies: number;
+  /** Where they were counted. */
+  readonly calls?: CallCounts;
 }
 
 interface Reading {
@@ -79,15 +92,20 @@ async function runLogged(
   let stderr = "";
   let unread = "";
   const running = processes.start("pgbench", request.pgbench, pgbenchArguments(seat, request, logFolder), {
-    env: { PGSSLMODE: "disable", PGGSSENCMODE: "disable" },
+    env: { PGSSLMODE: seat.tls ? "require" : "disable", PGGSSENCMODE: "disable" },
     onStdout: (text) => (stdout += text),
     onStderr: (text) => {
       const lines = (unread + text).split("\n");
       unread = lines.pop() as string;
       for (const line of lines) {
         const progress = parseProgress(line);
-        if (progress === null) stderr += `${line}\n`;
-        else if (readings.push(takeReading(progress, seat.pid)) === reports) running.child.kill("SIGALRM");
+        if (progress === null) {
+          stderr += `${line}\n`;
+          continue;
+        }
+        const count = readings.push(takeReading(progress, seat.pid));
+        if (count === request.warmUpSeconds) request.onOpening?.();
+        if (count === reports) running.child.kill("SIGALRM");
       }
     },
   });
@@ -119,6 +137,7 @@ async function runLogged(
   return {
     tps: window.tps,
     latencyAvgMs: window.latencyAvgMs,
+    p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
     userUs: perTransaction((cpu) => cpu.userUs),
     systemUs: perTransaction((cpu) => cpu.systemUs),
@@ -148,7 +167,7 @@ function takeReading(line: ProgressLine, pid: number | null): Reading {
 function pgbenchArguments(seat: Seat, request: LoadRequest, logFolder: string): string[] {
   const { address } = seat;
   const args = [
-    "--select-only",
+    ...request.script,
     "--no-vacuum",
     `--protocol=${request.protocol}`,
     `--client=${request.clients}`,
@@ -162,8 +181,9 @@ function pgbenchArguments(seat: Seat, request: LoadRequest, logFolder: string): 
     `--port=${address.port}`,
     `--username=${BENCH_USER}`,
   ];
+  if (request.ratePerSecond !== undefined) args.push(`--rate=${request.ratePerSecond}`);
   if (request.reconnect) args.push("--connect");
-  else if (request.clients > 1) args.push(`--sampling-rate=${SAMPLING_RATE}`);
+  else if (request.clients > 1 && request.everyLatency !== true) args.push(`--sampling-rate=${SAMPLING_RATE}`);
   args.push(BENCH_DATABASE);
   return args;
 }

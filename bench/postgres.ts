@@ -8,20 +8,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { findFreePort } from "./free-port.ts";
 import { describeEnd, type Processes, type RunningProcess } from "./processes.ts";
 import type { Programs } from "./requirements.ts";
+import { COPY_SEQUENCE, COPY_TABLE } from "./copy-statement.ts";
+import { COUNT, INSERT_TABLE, SCALE } from "./workload.ts";
 import { type Address, BENCH_DATABASE, BENCH_USER, WireClient } from "./wire-client.ts";
 
 const START_DEADLINE_MS = 30_000;
+/** The direct seat at its most clients, and the servers of all poolers of a case beside it. */
+const CONNECTIONS_MAX = 400;
+const ROWS = 100_000 * SCALE;
+const SLOW_COUNT_MS = 100;
+const SLOW_COUNT_RUNS = 3;
 const LOG_TAIL_BYTES = 2_000;
-/** Rows of pgbench_accounts in units of 100,000: larger than any cache of the processor, small beside shared_buffers. */
-const SCALE = 10;
 
-/** Makes, starts and fills the cluster. `connectionsMax`: the most clients of the direct seat. Throws with the log's end. */
-export async function startPostgres(
-  processes: Processes,
-  programs: Programs,
-  connectionsMax: number,
-  unixSockets: boolean,
-): Promise<Address> {
+/** Makes, starts and fills the cluster. Throws with the log's end. */
+export async function startPostgres(processes: Processes, programs: Programs, unixSockets: boolean): Promise<Address> {
   const folder = processes.makeFolder("postgres");
   const data = join(folder, "data");
   await processes.run("initdb", programs.initdb, [
@@ -37,7 +37,7 @@ export async function startPostgres(
     listen_addresses: "127.0.0.1",
     port,
     unix_socket_directories: folder,
-    max_connections: connectionsMax + 100, // the poolers' servers and our own come on top
+    max_connections: CONNECTIONS_MAX,
     shared_buffers: "256MB",
     fsync: "off",
     synchronous_commit: "off",
@@ -68,7 +68,32 @@ export async function startPostgres(
     `--username=${BENCH_USER}`,
     BENCH_DATABASE,
   ]);
+  await prepareTables(address);
   return address;
+}
+
+/** What the scripts of our own need, and what the bench itself reads and writes. */
+async function prepareTables(address: Address): Promise<void> {
+  const client = await WireClient.open(address);
+  await client.query(`create unlogged table ${INSERT_TABLE} (client int, number int)`);
+  await client.query(`create unlogged table ${COPY_TABLE} (number bigint, filler text)`);
+  await client.query(`create sequence ${COPY_SEQUENCE}`);
+  await client.close();
+}
+
+/** How many rows of pgbench_accounts a `count(*)` must look at to take 100 ms here. */
+export async function rowsOfSlowCount(address: Address): Promise<number> {
+  const client = await WireClient.open(address);
+  await client.query("set plan_cache_mode = force_generic_plan");
+  await client.query(`prepare slow (int) as ${COUNT} $1`);
+  let bestMs = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < SLOW_COUNT_RUNS; run++) {
+    const fromMs = performance.now();
+    await client.query(`execute slow(${ROWS})`);
+    bestMs = Math.min(bestMs, performance.now() - fromMs);
+  }
+  await client.close();
+  return Math.min(ROWS, Math.round((ROWS * SLOW_COUNT_MS) / bestMs));
 }
 
 /** Waits until a query through `address` is answered. Throws with the end of the process's log when it ended or the time did. */

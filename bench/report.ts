@@ -3,79 +3,106 @@
  */
 import {
   type BenchResults,
-  type CopyResult,
+  type CopySeat,
   type Environment,
+  type IdleResult,
   isFailure,
+  nameOf,
   SEAT_LABELS,
   type SeatKey,
   type SeatResult,
   type SeatRounds,
+  type SpreadSeat,
 } from "./bench-results.ts";
-import { failuresOf, printConnect, printLoad } from "./load-report.ts";
+import { copyCpu, idleKbEach, pick, spreadRatio } from "./figures.ts";
+import { failuresOf, printLoadParts, withFailures } from "./load-report.ts";
 import { formatMegabytes, formatNumber, formatRatio, markdownTable } from "./markdown-table.ts";
 import { type BenchOptions, SeatName } from "./options.ts";
 import { medianOf, pairedRatio } from "./statistics.ts";
 import { checkTargets } from "./targets.ts";
 
 export function printReport(results: BenchResults): string {
-  const { options } = results;
+  const { options, copy } = results;
   const sections: string[] = [`# Bench of ${results.environment.date.slice(0, 10)}`, printConditions(results)];
-  if (results.load.length > 0) sections.push("## pgbench -S", printLoad(results.load));
-  if (results.connect.length > 0) {
-    sections.push("## Connections: login, one query, close (pgbench -C, 16 clients)", printConnect(results.connect));
-  }
+  sections.push(...printLoadParts(results.load));
+  if (results.spread.length > 0) sections.push("## Few clients and many, at one rate", printSpread(results.spread));
   if (results.idle.length > 0) {
-    sections.push(`## Memory of ${options.idleClients} idle clients, each after one transaction`, printIdle(results));
+    sections.push(
+      `## Memory of ${options.idleClients} idle clients, each after one transaction`,
+      printIdle(results.idle),
+    );
   }
-  if (results.copy.length > 0) sections.push(`## COPY out of ${options.copyMegabytes} MB`, printCopy(results.copy));
+  if (copy.length > 0) sections.push(`## COPY of ${options.copyMegabytes} MB`, printCopy(copy));
   if (results.stopped.length > 0) {
     sections.push(`## COPY out whose reader stops for ${options.stopSeconds} s`, printStopped(results));
+  }
+  if (results.skipped.length > 0) {
+    sections.push("## Not run here", results.skipped.map((reason) => `- ${reason}`).join("\n"));
   }
   const targets = checkTargets(results);
   if (targets.length > 0) {
     const rows = targets.map(({ text, value, limit, reached }) => [text, value, limit, reached ? "yes" : "NO"]);
-    sections.push("## Asked for", markdownTable(["what", "measured", "at most", "reached"], rows));
+    sections.push("## Asked for", markdownTable(["what", "measured", "asked for", "reached"], rows));
   }
   return `${sections.join("\n\n")}\n`;
 }
 
-/** One CSV-like cell list a copy's rows share. */
-function printCopy(rows: readonly SeatRounds<CopyResult>[]): string {
-  const pick = (row: SeatRounds<CopyResult>, get: (result: CopyResult) => number | null): (number | null)[] =>
-    row.rounds.map((round) => (isFailure(round) ? null : get(round)));
-  const cpu = (result: CopyResult): number | null =>
-    result.userSeconds === null || result.systemSeconds === null ? null : result.userSeconds + result.systemSeconds;
-  const pgbouncer = rows.find((row) => row.seat === SeatName.pgbouncer);
-  const cells = rows.map((row) => [
-    SEAT_LABELS[row.seat],
-    formatNumber(medianOf(pick(row, (result) => result.seconds))),
-    formatNumber(medianOf(pick(row, (result) => result.bytes / 1e6 / result.seconds))),
-    formatNumber(medianOf(pick(row, (result) => result.userSeconds))),
-    formatNumber(medianOf(pick(row, (result) => result.systemSeconds))),
-    formatNumber(medianOf(pick(row, cpu))),
-    formatRatio(pgbouncer === undefined ? null : pairedRatio(pick(row, cpu), pick(pgbouncer, cpu))),
-    formatMegabytes(medianOf(pick(row, (result) => result.peakKb))),
-    row.rounds.every(isFailure) ? "–" : row.rounds.every((round) => isFailure(round) || round.intact) ? "yes" : "NO",
-  ]);
-  const head = ["seat", "seconds", "MB/s", "user s", "system s", "CPU s", "to PgB", "peak MB", "byte for byte"];
+function printSpread(rows: readonly SpreadSeat[]): string {
+  const cells = rows.flatMap((row) =>
+    [row.few, row.many].map((rounds) => [
+      nameOf(row),
+      formatNumber(medianOf(pick(rounds, ({ clients }) => clients))),
+      formatNumber(medianOf(pick(rounds, ({ achievedPerSecond }) => achievedPerSecond))),
+      formatNumber(medianOf(pick(rounds, ({ p50Ms }) => p50Ms))),
+      formatNumber(medianOf(pick(rounds, ({ p99Ms }) => p99Ms))),
+      formatNumber(medianOf(pick(rounds, ({ cpuUs }) => cpuUs))),
+      rounds === row.few ? "" : formatRatio(spreadRatio(row)),
+    ]),
+  );
+  const failures = rows.flatMap((row) => failuresOf([{ ...row, rounds: [...row.few, ...row.many] }]));
+  const head = ["seat", "clients", "queries/s", "p50 ms", "p99 ms", "CPU µs", "to few"];
+  return withFailures(markdownTable(head, cells), failures);
+}
+
+function printCopy(rows: readonly CopySeat[]): string {
+  const cells = rows.map((row) => {
+    const { rounds } = row;
+    const pgbouncer = rows.find(({ seat, direction }) => seat === SeatName.pgbouncer && direction === row.direction);
+    return [
+      nameOf(row),
+      row.direction,
+      formatNumber(medianOf(pick(rounds, (result) => result.seconds))),
+      formatNumber(medianOf(pick(rounds, (result) => result.bytes / 1e6 / result.seconds))),
+      formatNumber(medianOf(pick(rounds, (result) => result.userSeconds))),
+      formatNumber(medianOf(pick(rounds, (result) => result.systemSeconds))),
+      formatNumber(medianOf(pick(rounds, copyCpu))),
+      formatRatio(pgbouncer === undefined ? null : pairedRatio(pick(rounds, copyCpu), pick(pgbouncer.rounds, copyCpu))),
+      formatMegabytes(medianOf(pick(rounds, (result) => result.peakKb))),
+      rounds.every(isFailure) ? "–" : rounds.every((round) => isFailure(round) || round.intact) ? "yes" : "NO",
+    ];
+  });
+  const head = ["seat", "way", "seconds", "MB/s", "user s", "system s", "CPU s", "to PgB", "peak MB", "byte for byte"];
   return withFailures(markdownTable(head, cells), failuresOf(rows));
 }
 
-function printIdle(results: BenchResults): string {
-  const cells = results.idle.map(({ seat, result }) => {
-    if (isFailure(result)) return [SEAT_LABELS[seat], "failed"];
-    const each = (kb: number): string => formatNumber((kb - result.baseKb) / result.clients);
+function printIdle(rows: readonly SeatRounds<IdleResult>[]): string {
+  const pgbouncer = rows.find(({ seat }) => seat === SeatName.pgbouncer);
+  const cells = rows.map((row) => {
+    const { rounds } = row;
     return [
-      SEAT_LABELS[seat],
-      formatMegabytes(result.baseKb),
-      formatMegabytes(result.settledKb),
-      each(result.justAfterKb),
-      each(result.settledKb),
-      formatNumber(result.connectSeconds),
+      nameOf(row),
+      formatMegabytes(medianOf(pick(rounds, ({ baseKb }) => baseKb))),
+      formatMegabytes(medianOf(pick(rounds, ({ settledKb }) => settledKb))),
+      formatNumber(medianOf(pick(rounds, ({ justAfterKb, baseKb, clients }) => (justAfterKb - baseKb) / clients))),
+      formatNumber(medianOf(pick(rounds, idleKbEach))),
+      formatRatio(
+        pgbouncer === undefined ? null : pairedRatio(pick(rounds, idleKbEach), pick(pgbouncer.rounds, idleKbEach)),
+      ),
+      formatNumber(medianOf(pick(rounds, ({ connectSeconds }) => connectSeconds))),
     ];
   });
-  const head = ["seat", "base MB", "RSS MB", "KB each, at once", "KB each, settled", "login of all, s"];
-  return withFailures(markdownTable(head, cells), singleFailures(results.idle));
+  const head = ["seat", "base MB", "RSS MB", "KB each, at once", "KB each, settled", "to PgB", "login of all, s"];
+  return withFailures(markdownTable(head, cells), failuresOf(rows));
 }
 
 function printStopped(results: BenchResults): string {
@@ -131,10 +158,4 @@ function singleFailures(rows: readonly SeatResult<object>[]): string[] {
   return failuresOf(
     rows.map(({ seat, poolSize, result }): SeatKey & { rounds: object[] } => ({ seat, poolSize, rounds: [result] })),
   );
-}
-
-function withFailures(table: string, failures: readonly string[]): string {
-  return failures.length === 0
-    ? table
-    : [table, "", "Not measured:", "", ...failures.map((line) => `- ${line}`)].join("\n");
 }

@@ -36,6 +36,17 @@ export function pairedRatio(ours: readonly (number | null)[], theirs: readonly (
   return median(ratios);
 }
 
+/** The same of `ours[i] - theirs[i]`. */
+export function pairedDifference(ours: readonly (number | null)[], theirs: readonly (number | null)[]): number | null {
+  const differences: number[] = [];
+  for (let round = 0; round < Math.min(ours.length, theirs.length); round++) {
+    const our = ours[round] ?? null;
+    const their = theirs[round] ?? null;
+    if (our !== null && their !== null) differences.push(our - their);
+  }
+  return median(differences);
+}
+
 /** The median of what is there. */
 export function medianOf(values: readonly (number | null)[]): number | null {
   return median(values.filter((value) => value !== null));

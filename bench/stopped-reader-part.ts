@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { failureOf, labelOf, type SeatResult, type StoppedReaderResult } from "./bench-results.ts";
-import { copyStatement } from "./copy-part.ts";
+import { copyOutStatement } from "./copy-statement.ts";
 import type { LoadTools } from "./load-part.ts";
 import { SeatName } from "./options.ts";
 import { readMemory } from "./proc-reader.ts";
@@ -55,7 +55,7 @@ async function measureStopped(tools: LoadTools, name: SeatName, expected: CopyDi
       stop.standing.catch(() => {}); // reported below; the copy fails as well
     };
     const patienceMs = SILENCE_MAX_MS + stopSeconds * 1000;
-    const digest = await client.copyOut(copyStatement(copyMegabytes), onBytes, patienceMs);
+    const digest = await client.copyOut(copyOutStatement(copyMegabytes), onBytes, patienceMs);
     if (stop.standing === null) throw new Error("the copy ended before the reader stopped");
     const { beforeKb, standingKb, heldBytes } = await stop.standing;
     await client.close();

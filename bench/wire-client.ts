@@ -1,5 +1,5 @@
 /**
- * A client as light as can be: startup, simple queries, raw COPY out. For thousands of idle connections and for streams
+ * A client as light as can be: startup, simple queries, raw COPY out and in. For thousands of idle connections and for streams
  * whose every byte is counted.
  *
  * On purpose it shares nothing with `src/protocol`: a fault in the pooler's own framing must not hide in the bench.
@@ -30,7 +30,9 @@ const EMPTY = Buffer.alloc(0);
 const TYPE_ERROR = 0x45;
 const TYPE_ROW = 0x44;
 const TYPE_READY = 0x5a;
+const TYPE_COPY_IN = 0x47;
 const DEADLINE_MS = 60_000;
+const COPY_IN_DEADLINE_MS = 300_000;
 /** A COPY that brings nothing for so long has stopped. */
 export const SILENCE_MAX_MS = 30_000;
 /** How long the other side may take to close after our goodbye. */
@@ -46,6 +48,7 @@ export class WireClient {
   #pending: Pending | null = null;
   #failure: Error | null = null;
   #received: Buffer = EMPTY;
+  #onCopyIn: () => void = () => {};
   #onRow: ((body: Buffer) => void) | null = null;
 
   private constructor(socket: Socket) {
@@ -123,6 +126,27 @@ export class WireClient {
     });
   }
 
+  /**
+   * Runs a COPY … FROM STDIN. `next` gives whole CopyData messages, piece by piece, and null at the end; it is asked as fast
+   * as the other side takes them. Returns how many bytes that were. Rejects with the first error the server reports.
+   */
+  async copyIn(sql: string, next: () => Buffer | null): Promise<number> {
+    const { socket } = this;
+    let bytes = 0;
+    const begun = new Promise<void>((resolve) => (this.#onCopyIn = resolve));
+    const ready = this.#nextReady(COPY_IN_DEADLINE_MS);
+    ready.catch(() => {}); // awaited below
+    socket.write(queryMessage(sql));
+    await Promise.race([begun, ready]);
+    for (let piece = next(); piece !== null; piece = next()) {
+      bytes += piece.length;
+      if (!socket.write(piece)) await Promise.race([new Promise((resolve) => socket.once("drain", resolve)), ready]);
+    }
+    socket.write(Buffer.from([0x63, 0, 0, 0, 4])); // CopyDone
+    await ready;
+    return bytes;
+  }
+
   /** Says goodbye; resolves when the connection is gone. */
   close(): Promise<void> {
     if (this.socket.destroyed) return Promise.resolve();
@@ -137,14 +161,14 @@ export class WireClient {
     });
   }
 
-  #nextReady(): Promise<void> {
+  #nextReady(deadlineMs = DEADLINE_MS): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
       const timer = setTimeout(() => {
         this.#pending = null;
-        reject(new Error(`no answer within ${DEADLINE_MS / 1000} s`));
+        reject(new Error(`no answer within ${deadlineMs / 1000} s`));
         this.socket.destroy();
-      }, DEADLINE_MS);
+      }, deadlineMs);
       this.#pending = {
         resolve: () => (clearTimeout(timer), resolve()),
         reject: (error) => (clearTimeout(timer), reject(error)),
@@ -169,6 +193,8 @@ export class WireClient {
         this.#fail(new Error(errorText(data.subarray(5, size))));
       } else if (type === TYPE_ROW) {
         this.#onRow?.(data.subarray(5, size));
+      } else if (type === TYPE_COPY_IN) {
+        this.#onCopyIn();
       } else if (type === TYPE_READY) {
         const pending = this.#pending;
         this.#pending = null;

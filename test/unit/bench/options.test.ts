@@ -1,26 +1,30 @@
 /** The bench's command line, and which seats a case gets from it. */
 import { describe, expect, test } from "vitest";
-import { seatsOfCase } from "../../../bench/load-part.ts";
-import { parseOptions } from "../../../bench/options.ts";
+import { poolersOfCase, seatsOfCase } from "../../../bench/load-part.ts";
+import { parseOptions, Part } from "../../../bench/options.ts";
 import { parsePgbouncerVersion } from "../../../bench/requirements.ts";
 
 describe("parseOptions", () => {
   test("measures everything by default", () => {
     const { options, complaints } = parseOptions([], {});
     expect(complaints).toEqual([]);
-    expect(options.parts).toEqual(["load", "idle", "connect", "copy", "stopped"]);
-    expect(options.clientCounts).toEqual([1, 16, 64, 500]);
-    expect(options.poolSizes).toEqual([4, 20]);
+    expect(options.parts).toEqual(Object.values(Part));
+    expect(options.cases).toContainEqual({ clients: 500, poolSize: 20 });
+    expect(options.rounds).toBe(9);
+    expect(options.idleRounds).toBe(3);
     expect(options.pgbouncerPath).toBeNull();
   });
 
   test("reads lists and numbers, with a space or an equals sign", () => {
     const { options, complaints } = parseOptions(
-      ["--clients", "64,1,64", "--seats=bun,direct", "--quick", "--unix"],
+      ["--cases", "64/4, 500/20", "--seats=bun,direct", "--quick", "--unix"],
       {},
     );
     expect(complaints).toEqual([]);
-    expect(options.clientCounts).toEqual([1, 64]);
+    expect(options.cases).toEqual([
+      { clients: 64, poolSize: 4 },
+      { clients: 500, poolSize: 20 },
+    ]);
     expect(options.seats).toEqual(["direct", "bun"]);
     expect(options.unixSockets).toBe(true);
     expect(options.quick).toBe(true);
@@ -35,8 +39,10 @@ describe("parseOptions", () => {
 
   test.each([
     [["--only", "laod"], /"laod" is not one of load/],
-    [["--clients", "0"], /positive/],
-    [["--clients", "1,x"], /positive/],
+    [["--cases", "64"], /"64" is not clients\/servers/],
+    [["--cases", "64/4,0/4"], /"0\/4"/],
+    [["--seconds", "0"], /positive/],
+    [["--seconds", "x"], /positive/],
     [["--rounds", "1,2"], /one number/],
     [["--rounds"], /needs a value/],
     [["--quick=yes"], /takes no value/],
@@ -50,18 +56,17 @@ describe("parseOptions", () => {
 describe("seatsOfCase", () => {
   const { options } = parseOptions(["--seats", "direct,pgbouncer,bun"], {});
 
-  test("has direct once and each pooler for each pool size", () => {
-    expect(seatsOfCase(options, 64).map(({ seat, poolSize }) => `${seat}/${poolSize}`)).toEqual([
-      "direct/null",
-      "pgbouncer/4",
-      "bun/4",
-      "pgbouncer/20",
-      "bun/20",
+  test("direct has no pool, and may have clients of its own", () => {
+    expect(seatsOfCase(options, 4, 32)).toEqual([
+      { seat: "direct", poolSize: null, clients: 32 },
+      { seat: "pgbouncer", poolSize: 4 },
+      { seat: "bun", poolSize: 4 },
     ]);
+    expect(seatsOfCase(options, 4)[0]).toEqual({ seat: "direct", poolSize: null });
   });
 
-  test("one client makes no difference between pool sizes", () => {
-    expect(seatsOfCase(options, 1).map(({ poolSize }) => poolSize)).toEqual([null, 20, 20]);
+  test("poolersOfCase leaves direct out", () => {
+    expect(poolersOfCase(options, 20).map(({ seat }) => seat)).toEqual(["pgbouncer", "bun"]);
   });
 });
 
