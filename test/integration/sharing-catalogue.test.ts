@@ -142,6 +142,11 @@ const hazards: readonly Hazard[] = [
     names: "f v",
   },
   {
+    what: "a view over a stable function that reads what a text names",
+    sql: "create view v as select table_to_xml('pg_class', true, true, '')",
+    names: "v",
+  },
+  {
     what: "a view over an operator",
     sql: `${volatile} create operator <+> (rightarg = int, function = vol); create view v as select <+> 5`,
     names: "v vol",
@@ -168,6 +173,11 @@ const hazards: readonly Hazard[] = [
     sql: `${volatile} create table t (a int); create policy p on t using (vol(a) > 0);
       alter table t enable row level security; create view v as select * from t`,
     names: "t v vol",
+  },
+  {
+    what: "a policy that is not in force: its function, and not its table,",
+    sql: `${volatile} create table t (a int); create policy p on t using (vol(a) > 0)`,
+    names: "vol",
   },
   {
     what: "a policy that reads a view",
@@ -238,6 +248,16 @@ const hazards: readonly Hazard[] = [
       create operator class points default for type point using btree as operator 1 <<<, function 1 compare(point, point)`,
     names: "compare",
     refuses: /^an operator class for point calls public\.compare\(point,point\)$/,
+  },
+  {
+    what: "an operator of an operator class",
+    sql: `create function compare(point, point) returns int immutable language sql as 'select 0';
+      create function less(point, point) returns boolean language sql as 'select false';
+      create operator <<< (leftarg = point, rightarg = point, function = less);
+      create operator class points default for type point using btree as operator 1 <<<, function 1 compare(point, point)`,
+    names: "less",
+    operators: "<<<",
+    refuses: /^an operator class for point uses the operator public\.<<<\(point,point\)$/,
   },
 ];
 
