@@ -48,6 +48,7 @@ export async function audit(run: SoakRun, ledgers: readonly Ledger[], socketsAtF
     ["the books", () => compareBooks(run, ledgers)],
     ["no servers, no sockets", () => withoutServers(run, socketsAtFirst)],
     ["the log", () => readLog(run)],
+    ["what is shared", () => tellSharing(run)],
   ];
   for (const [name, check] of checks) {
     try {
@@ -155,6 +156,12 @@ async function compareBooks(run: SoakRun, ledgers: readonly Ledger[]): Promise<v
   const [shared] = rows as { hot: number; written: number; drawn: number }[];
   refuse("counters that all change and their journal", shared!.hot - shared!.written, shared);
   run.draws.check(shared!.drawn);
+}
+
+/** What the pooler says of the servers that were shared, where it has such a page: whether the soak has tried it at all. */
+async function tellSharing(run: SoakRun): Promise<void> {
+  const rows = await run.stage.bouncer.admin("SHOW SHARING").catch(() => []);
+  for (const row of rows) run.print(`sharing: ${JSON.stringify(row)}`);
 }
 
 /** Lines that must not be there fail the run; the other warnings and errors are counted. */

@@ -17,13 +17,15 @@ const sampleEveryMs = 2000;
 /** Until then compilers and collectors have not found their size. */
 const warmUpMsMin = 20_000;
 const warmUpPart = 0.25;
-/** Fewer samples say nothing about a slope. */
+/** Fewer samples say nothing about growth. */
 const samplesMin = 30;
-/** What may grow, from the first third to the last one: the larger of both. */
-const growthMbMax = 24;
-const growthPartMax = 0.15;
-/** A slope that stays below this is not told from chance, whatever grew. */
-const slopeMbPerMinuteMax = 3;
+/**
+ * What may be grown from the first third to the last one. RSS: of the medians, the larger of both bounds. Heap: of the
+ * least figures, which are those behind a collection.
+ */
+const rssGrowthMbMax = 32;
+const rssGrowthPartMax = 0.2;
+const heapGrowthMbMax = 10;
 
 /** Not `sv_active_cancel`: those connections carry cancel requests and are no servers of the pool. */
 const serverColumns = ["sv_active", "sv_being_canceled", "sv_idle", "sv_used", "sv_tested", "sv_login"];
@@ -60,19 +62,21 @@ export class PoolerWatch {
     const warmUpMs = Math.max(warmUpMsMin, this.#run.durationMs * warmUpPart);
     const warm = this.#samples.filter(({ atMs }) => atMs - this.#run.startedMs >= warmUpMs);
     if (warm.length < samplesMin) return `memory:     ${this.figures} (too short a run to judge it)`;
-    const parts = (["rssMb", "heapMb"] as const).map((figure) => {
-      const third = Math.floor(warm.length / 3);
-      const first = median(warm.slice(0, third).map((sample) => sample[figure]));
-      const last = median(warm.slice(-third).map((sample) => sample[figure]));
-      const slope = slopePerMinute(warm.map((sample) => [sample.atMs, sample[figure]] as const));
-      const grown = last - first;
-      const text = `${figure === "rssMb" ? "RSS" : "heap"} ${first.toFixed(0)} → ${last.toFixed(0)} MB, ${slope.toFixed(1)} MB a minute`;
-      if (grown > Math.max(growthMbMax, first * growthPartMax) && slope > slopeMbPerMinuteMax) {
-        this.#run.fail(`memory grows: ${text}`);
-      }
-      return text;
-    });
-    return `memory:     ${parts.join("; ")}`;
+    const third = Math.floor(warm.length / 3);
+    const first = warm.slice(0, third);
+    const last = warm.slice(-third);
+    const rss = [median(first.map(({ rssMb }) => rssMb)), median(last.map(({ rssMb }) => rssMb))] as const;
+    const heap = [
+      Math.min(...first.map(({ heapMb }) => heapMb)),
+      Math.min(...last.map(({ heapMb }) => heapMb)),
+    ] as const;
+    const rssText = `RSS ${rss[0].toFixed(0)} → ${rss[1].toFixed(0)} MB`;
+    const heapText = `heap ${heap[0].toFixed(0)} → ${heap[1].toFixed(0)} MB`;
+    if (rss[1] - rss[0] > Math.max(rssGrowthMbMax, rss[0] * rssGrowthPartMax))
+      this.#run.fail(`memory grows: ${rssText}`);
+    if (heap[1] - heap[0] > heapGrowthMbMax) this.#run.fail(`memory grows: ${heapText}`);
+    const slope = slopePerMinute(warm.map(({ atMs, rssMb }) => [atMs, rssMb] as const));
+    return `memory:     ${rssText}, ${slope.toFixed(1)} MB a minute; ${heapText}`;
   }
 
   async #look(): Promise<void> {

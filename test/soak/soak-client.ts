@@ -20,7 +20,9 @@ const vanishMsMax = 40;
 const cutChance = 0.001;
 const restAfterRefusalMs = 100;
 /** So long may an operation take: a restart of PostgreSQL with all clients waiting included. */
-export const operationMsMax = 45_000;
+const operationMsMax = 45_000;
+/** And so long when the soak has failed already: answers that went astray are not waited for. */
+const operationMsMaxWhenFailed = 5_000;
 
 interface Choice {
   readonly family: string;
@@ -87,8 +89,10 @@ export class SoakClient {
 
   /** Gives up an operation that takes too long, which is a failure. */
   refuseSilence(): void {
-    if (this.#sinceMs === null || performance.now() - this.#sinceMs < operationMsMax) return;
-    this.#run.fail(`client ${this.#number}, ${this.#doing}: no answer within ${operationMsMax / 1000} s`);
+    const givesUp = this.#run.isOver && this.#run.failures.length > 0;
+    const msMax = givesUp ? operationMsMaxWhenFailed : operationMsMax;
+    if (this.#sinceMs === null || performance.now() - this.#sinceMs < msMax) return;
+    this.#run.fail(`client ${this.#number}, ${this.#doing}: no answer within ${msMax / 1000} s`);
     this.#sinceMs = null;
     this.#connection?.leave("destroy");
   }

@@ -14,10 +14,10 @@ const raceMsMax = 4;
 const afterMsMax = 200;
 
 export const cancels: readonly Operation[] = [
-  { name: "cancel-long", weight: 0.4, run: cancelLong },
+  { name: "cancel-long", weight: 0.15, run: cancelLong },
   { name: "cancel-race", weight: 0.8, run: cancelRace },
-  { name: "cancel-idle", weight: 0.2, run: cancelIdle },
-  { name: "cancel-tx", weight: 0.2, run: cancelInTransaction },
+  { name: "cancel-idle", weight: 0.15, run: cancelIdle },
+  { name: "cancel-tx", weight: 0.1, run: cancelInTransaction },
 ];
 
 /** Asks, cancels `delayMs` later, and returns the answer when both are over. */

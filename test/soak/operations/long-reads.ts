@@ -9,8 +9,8 @@ const countMin = 50_000;
 const countMax = 400_000;
 
 export const longReads: readonly Operation[] = [
-  { name: "sleep", weight: 0.5, run: sleep },
-  { name: "work", weight: 0.2, run: work },
+  { name: "sleep", weight: 0.25, run: sleep },
+  { name: "work", weight: 0.15, run: work },
 ];
 
 async function sleep({ connection, random, token }: OperationCall): Promise<void> {
