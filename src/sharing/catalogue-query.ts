@@ -14,8 +14,8 @@
  *   node trees (rules, policies, checks, defaults, bodies of BEGIN ATOMIC), and bodies are cut into words, each of which may
  *   be any object of that name. Comments and literals count as well: a name too many costs sharing, one too few an answer.
  * - Built-in views are leaves: those over volatile functions are known by name, and their rules are not read.
- * - Procedures and trigger functions cannot be called by a SELECT and are left out. So are dictionaries, parsers and
- *   conversions, whose functions in C only a superuser can bring in.
+ * - Procedures, trigger functions and handlers (of a language, of TABLESAMPLE) cannot be called by a SELECT and are left out. So
+ *   are dictionaries, parsers and conversions, whose functions in C only a superuser can bring in.
  * - Functions in C are what they say they are, volatile or not, when an extension brings them or PostgreSQL has made them (the
  *   constructors of a range type).
  * - What a CHECK of a table, an index or a statistics object calls is not run for a read.
@@ -46,7 +46,18 @@ const FUNCTION = "1::int8 << 32 | ";
 const RELATION = "2::int8 << 32 | ";
 const TYPE = "3::int8 << 32 | ";
 const OPERATOR = "4::int8 << 32 | ";
-const NOT_CALLABLE = "('trigger'::regtype, 'event_trigger'::regtype)";
+/** What functions return that no SELECT can call. */
+const NOT_CALLABLE = `(${[
+  "trigger",
+  "event_trigger",
+  "language_handler",
+  "fdw_handler",
+  "index_am_handler",
+  "table_am_handler",
+  "tsm_handler",
+]
+  .map((type) => `'${type}'::regtype`)
+  .join(", ")})`;
 
 const SETTINGS = `set local search_path = pg_catalog, pg_temp;
 set local statement_timeout = ${CATALOGUE_STATEMENT_MS};

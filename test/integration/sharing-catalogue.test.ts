@@ -272,6 +272,11 @@ const harmless: readonly { readonly what: string; readonly sql: string; readonly
       create function h() returns bigint stable language sql as 'select count(*) + g(1, 2) from f(3)'`,
   },
   {
+    what: "bodies with words that name a handler",
+    sql: `create table system (a int);
+      create function f() returns bigint stable language sql as 'select count(*) from system tablesample bernoulli (5)'`,
+  },
+  {
     what: "a parsed body",
     sql: "create function f(a int) returns int immutable begin atomic select a + 1; end",
     since: 14,
