@@ -17,7 +17,7 @@ export interface FunctionRow {
 
 export interface ViewRow {
   readonly view: string;
-  /** A function that its rules call. */
+  /** A function that its rules call, or those of a view that it reads. */
   readonly function: string;
 }
 
@@ -38,12 +38,22 @@ export const functionQuery = `
   group by 1`;
 
 export const viewQuery = `
+  with recursive rule as (
+    select c.oid, r.ev_action::text as action
+    from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class
+    where c.oid < 16384 and c.relnamespace = 'pg_catalog'::regnamespace
+  ), reached (oid, base) as (
+    select oid, oid from rule
+    union
+    select reached.oid, m[1]::oid
+    from reached join rule on rule.oid = reached.base
+      cross join lateral regexp_matches(rule.action, ':relid (\\d+)', 'g') m
+  )
   select distinct c.relname as view, p.proname as function
-  from pg_catalog.pg_rewrite r
-    join pg_catalog.pg_class c on c.oid = r.ev_class
-    cross join lateral regexp_matches(r.ev_action::text, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\\d+)', 'g') m
-    join pg_catalog.pg_proc p on p.oid = m[1]::oid
-  where c.oid < 16384 and c.relnamespace = 'pg_catalog'::regnamespace`;
+  from reached join rule on rule.oid = reached.base
+    cross join lateral regexp_matches(rule.action, ':(?:funcid|opfuncid|aggfnoid|winfnoid) (\\d+)', 'g') m
+    join pg_catalog.pg_class c on c.oid = reached.oid
+    join pg_catalog.pg_proc p on p.oid = m[1]::oid`;
 
 /**
  * Not volatile, and yet nothing to share: they run what their arguments name (a query, a table, a type with its checks), take a

@@ -159,12 +159,12 @@ export const HAZARDOUS_FUNCTIONS: ReadonlySet<string> = namesIn(`
   txid_current_if_assigned txid_current_snapshot txid_status uuidv4 uuidv7
 `);
 
-/** Views over hazardous functions. */
+/** Views over hazardous functions, and views over those. */
 export const HAZARDOUS_VIEWS: ReadonlySet<string> = namesIn(`
   pg_aios pg_backend_memory_contexts pg_cursors pg_file_settings pg_hba_file_rules pg_ident_file_mappings
   pg_locks pg_prepared_statements pg_prepared_xacts pg_replication_origin_status pg_sequences pg_settings
   pg_shmem_allocations pg_shmem_allocations_numa pg_stat_io pg_stat_recovery_prefetch pg_stat_xact_all_tables
-  pg_stat_xact_user_functions pg_wait_events
+  pg_stat_xact_sys_tables pg_stat_xact_user_functions pg_stat_xact_user_tables pg_wait_events
 `);
 
 function namesIn(text: string): ReadonlySet<string> {

@@ -2,8 +2,8 @@
  * The statements of one pool: finds the record of a text by its fingerprint, and forgets those that are not used.
  *
  * A table of sets with eight places each. A fingerprint's hash says which set; there the bytes are compared, so that two
- * statements are never taken for one. A full set forgets the first of its records that was not used since it was last
- * looked over, and so does the book as a whole when the fingerprints take too much memory. Nothing is linked, moved or
+ * statements are never taken for one. A full set forgets a record that was not looked up again since the set was last looked
+ * over, and so does the book as a whole when the fingerprints take too much memory. Nothing is linked, moved or
  * allocated when a record is found, and no text can make a look-up longer than eight places.
  */
 import { Fingerprint } from "./fingerprint.ts";
@@ -19,14 +19,18 @@ const WAYS = 8;
 const SET_MASK = BOOK_RECORDS_MAX / WAYS - 1;
 
 export class StatementBook {
-  readonly #fingerprint: Fingerprint;
-  readonly #places: (StatementRecord | null)[] = Array.from({ length: BOOK_RECORDS_MAX }, () => null);
+  #fingerprint: Fingerprint | null;
+  /** Made with the first record: most pools never need any. */
+  #places: (StatementRecord | null)[] = [];
+  /** Where the set that is full next is looked over first. */
+  #turn = 0;
+  /** Where the book is looked over next. */
   #hand = 0;
   #sizeBytes = 0;
   #count = 0;
 
-  /** `fingerprint` is where texts are written down; all books of an event loop can use one. */
-  constructor(fingerprint: Fingerprint = new Fingerprint()) {
+  /** `fingerprint` is where texts are written down; all books of an event loop can use one. Null: its own, when it is needed. */
+  constructor(fingerprint: Fingerprint | null = null) {
     this.#fingerprint = fingerprint;
   }
 
@@ -45,23 +49,23 @@ export class StatementBook {
    * below 0x80 is always an ASCII character (false for SJIS, BIG5, GBK, UHC, JOHAB, GB18030).
    */
   recordOf(memory: Uint8Array, start: number, end: number, multibyteSafe: boolean): StatementRecord | Refusal {
-    const fingerprint = this.#fingerprint;
+    const fingerprint = (this.#fingerprint ??= new Fingerprint());
     const refusal = fingerprint.write(memory, start, end, multibyteSafe);
     if (refusal !== null) return refusal;
     const { hash } = fingerprint;
     const first = setOf(hash);
     for (let i = first; i < first + WAYS; i++) {
-      const record = this.#places[i] as StatementRecord | null;
+      const record = this.#places[i] ?? null;
       if (record !== null && record.hash === hash && record.matches(fingerprint.bytes, fingerprint.length)) {
         record.wasUsed = true;
         return record;
       }
     }
-    return this.#add(first);
+    return this.#add(fingerprint, first);
   }
 
-  #add(first: number): StatementRecord {
-    const { bytes, length, hash } = this.#fingerprint;
+  #add({ bytes, length, hash }: Fingerprint, first: number): StatementRecord {
+    if (this.#places.length === 0) this.#places = Array.from({ length: BOOK_RECORDS_MAX }, () => null);
     const record = new StatementRecord(bytes.slice(0, length), hash);
     const place = this.#makePlace(first);
     this.#makeRoom(length);
@@ -71,16 +75,20 @@ export class StatementBook {
     return record;
   }
 
-  /** A free place of the set, or the first whose record was not used lately; if all were, the first of all. */
+  /** A free place of the set, or one whose record was not used; if all were, any, and the others must be used anew. */
   #makePlace(first: number): number {
-    for (let i = first; i < first + WAYS; i++) {
-      if (this.#places[i] === null) return i;
+    // Not the same one each time: a statement that comes again must get the chance to.
+    this.#turn = (this.#turn + 1) % WAYS;
+    let chosen = -1;
+    for (let i = 0; i < WAYS; i++) {
+      const place = first + ((this.#turn + i) % WAYS);
+      const record = this.#places[place] ?? null;
+      if (record === null) return place;
+      if (chosen < 0 && !record.wasUsed) chosen = place;
     }
-    let chosen = first;
-    for (let i = first + WAYS - 1; i >= first; i--) {
-      const record = this.#places[i] as StatementRecord;
-      if (!record.wasUsed) chosen = i;
-      record.wasUsed = false;
+    if (chosen < 0) {
+      chosen = first + this.#turn;
+      for (let i = first; i < first + WAYS; i++) (this.#places[i] as StatementRecord).wasUsed = false;
     }
     this.#forget(chosen);
     return chosen;

@@ -15,8 +15,8 @@ export class StatementRecord {
   readonly hash: number;
   /** Whether the book still has it. The book writes this. */
   isCurrent = true;
-  /** Whether it was used since the book last looked for something to forget. */
-  wasUsed = true;
+  /** Whether it was looked up again, or ran, since the book last looked for something to forget. */
+  wasUsed = false;
   readonly #fingerprint: Uint8Array;
   readonly #runs = new ShortRuns();
   #judgedBy: CatalogueFacts | null = null;
