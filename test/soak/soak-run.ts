@@ -11,8 +11,9 @@ import { type SoakStage, versionedObjects } from "./soak-stage.ts";
 import { Tally } from "./tally.ts";
 import { Versions } from "./versions.ts";
 
-/** After so many failures the rest would only be their consequences. */
+/** After so many failures the rest would only be their consequences: the soak ends, and few more are printed. */
 const failuresMax = 10;
+const failuresPrintedMax = 25;
 
 export class SoakRun {
   readonly options: SoakOptions;
@@ -57,7 +58,7 @@ export class SoakRun {
   /** Something is not as it must be: the soak will fail. */
   fail(what: string): void {
     this.failures.push(what);
-    this.print(`FAILED: ${what}`);
+    if (this.failures.length <= failuresPrintedMax) this.print(`FAILED: ${what}`);
     if (this.failures.length >= failuresMax) this.end();
   }
 

@@ -17,6 +17,7 @@ export async function soak(options: SoakOptions, ended: AbortSignal, print: (lin
   const stage = await startStage(options);
   try {
     const run = new SoakRun(options, stage, print);
+    if (ended.aborted) run.end();
     ended.addEventListener("abort", () => run.end());
     await play(run);
     // Rejects when the pooler's log shows a defect, or when it does not end.
