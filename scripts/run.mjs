@@ -29,6 +29,7 @@ const commandFiles = {
   build: "scripts/build.ts",
   demo: "src/demo/main.ts",
   bench: "bench/main.ts",
+  "bench:regression": "bench/regression.ts",
   sim: "test/sim/main.ts",
   fuzz: "test/fuzz/main.ts",
   soak: "test/soak/main.ts",
