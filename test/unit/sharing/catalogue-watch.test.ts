@@ -170,6 +170,19 @@ describe("a watch over a catalogue", () => {
     expect(pool.warnings).toEqual([]);
   });
 
+  test("a reading that takes its time is the only one", () => {
+    const pool = new PlayedPool();
+    pool.ask();
+    const server = pool.serve();
+    for (let s = 0; s < 9; s++) {
+      pool.pass(1_000);
+      pool.ask();
+    }
+    expect(pool.readings).toBe(1);
+    server.names("v");
+    expect(knownTo(pool)).toEqual(["v"]);
+  });
+
   test("nobody asks: nothing is read", () => {
     const pool = new PlayedPool();
     pool.ask();
