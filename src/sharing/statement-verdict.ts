@@ -32,6 +32,12 @@ const NAME_BYTES_MAX = 63;
 /** A cut goes through no character: what is left of a name that is longer may be without its last ones. */
 const WIDE_NAME_BYTES_MAX = 59;
 
+/**
+ * A database with one byte a character folds by its locale, in which these may become `i` and `k`: dotted capital I, the
+ * Kelvin sign, and bytes that are no UTF-8.
+ */
+const MAY_FOLD_TO_ASCII = /[\u0130\u212a\udc80-\udcff]/;
+
 /** A token as the rules need it. */
 interface Token {
   readonly kind: TokenKind;
@@ -118,9 +124,10 @@ class StatementJudge {
     const isWide = hasWideCharacter(token.text);
     if (size > NAME_BYTES_MAX || (isWide && size > WIDE_NAME_BYTES_MAX)) return Refusal.unreadable;
     const { unsafeNames } = this.#facts;
-    // What it is in the catalogue's encoding, and in lower case there, is not known here.
-    if (isWide && unsafeNames.size > 0 && !token.isWord && !isAsciiOnly(unsafeNames)) return Refusal.watchedName;
-    if (isWide && unsafeNames.size > 0 && token.kind === TokenKind.word) return Refusal.watchedName;
+    // What it is in the catalogue's encoding is not known here.
+    if (isWide && unsafeNames.size > 0 && (MAY_FOLD_TO_ASCII.test(token.text) || hasWideName(unsafeNames))) {
+      return Refusal.watchedName;
+    }
     if (unsafeNames.has(token.text) || HAZARDOUS_VIEWS.has(token.text)) return Refusal.watchedName;
     return isPunctuation(this.#before[0], ".") ? this.#judgeNameBehindDot(token, isWide) : null;
   }
@@ -180,9 +187,9 @@ function hasWideCharacter(text: string): boolean {
   return false;
 }
 
-function isAsciiOnly(names: ReadonlySet<string>): boolean {
+function hasWideName(names: ReadonlySet<string>): boolean {
   for (const name of names) {
-    if (hasWideCharacter(name)) return false;
+    if (hasWideCharacter(name)) return true;
   }
-  return true;
+  return false;
 }

@@ -23,6 +23,7 @@ import { parseHostsFile } from "../../src/net/dns-hosts-file.ts";
 import { parseResolvConf } from "../../src/net/dns-resolv-conf.ts";
 import { decodeText } from "../../src/protocol/byte-text.ts";
 import { parseOptions } from "../../src/protocol/options.ts";
+import { StatementBook } from "../../src/sharing/statement-book.ts";
 import { createCertificate } from "../transport/certificate.ts";
 import { bytesOf } from "./fuzz-target.ts";
 import type { FuzzTarget } from "./fuzz-target.ts";
@@ -55,6 +56,13 @@ const missing = (): never => {
   throw Object.assign(new Error("no such file"), { code: "ENOENT" });
 };
 
+const sqlFacts = {
+  userFunctions: new Set(["f"]),
+  unsafeNames: new Set(["v", "größe"]),
+  unsafeOperators: new Set(["<->"]),
+  refusesAll: null,
+};
+
 /** Settings show and print the options without the password that these options have. */
 function checkLdapOptions(text: string): void {
   const parsed = parseLdapOptions(text);
@@ -85,6 +93,18 @@ export function parserTargets(): FuzzTarget[] {
       ],
       ["host ", "all", '"', "@x", ",", "map=", "/33", "::1/129", "#", "\\", "+role"],
       (text) => parseHba(text, { fileName: "hba", readFile: missing, identMaps: new Map() }),
+    ),
+    parser(
+      "sql-text",
+      [
+        "WITH a(b) AS (SELECT 'it''s', E'\\'', $q$ ; $q$, 1.5e3) SELECT count(*), (t).x FROM \"T\" AS t WHERE b <-> $1 /* /* */ */;",
+        "select a into b from c for update -- x\n; delete from t",
+      ],
+      ["'", '"', "$$", "/*", "*/", "--", "E'", "U&'", "(", ";", ".", " for update", "\\", "\n", "nextval("],
+      (_text, bytes) => {
+        const record = new StatementBook().recordOf(bytes, 0, bytes.length, true);
+        if (typeof record !== "string") record.refusal(sqlFacts);
+      },
     ),
     parser(
       "ident-file",

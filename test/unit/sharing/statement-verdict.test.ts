@@ -139,6 +139,8 @@ describe("what does not", () => {
     const facts = { ...NO_HAZARDS, unsafeNames: new Set(["größe"]) };
     expect(verdictOf("select a from Größe", facts)).toBe(Refusal.watchedName);
     expect(verdictOf('select a from "GRÖSSE"', facts)).toBe(Refusal.watchedName);
+    expect(verdictOf("select a from Größe", HIDDEN_HAZARDS)).toBeNull();
+    expect(verdictOf("select a from watched_vİew", HIDDEN_HAZARDS)).toBe(Refusal.watchedName);
     expect(verdictOf("select (a).schlüssel")).toBe(Refusal.unknownFunction);
     expect(verdictOf(`select ${"x".repeat(61)}é from t`)).toBe(Refusal.unreadable);
   });
