@@ -100,6 +100,8 @@ async function copyOut(seat: Seat, megabytes: number): Promise<CopyDigest> {
 async function copyIn(seat: Seat, megabytes: number): Promise<{ bytes: number; intact: boolean }> {
   const client = await WireClient.open(seat.address);
   try {
+    // One transaction, so one server: the sequence's next numbers are kept by the session that asked for them.
+    await client.query("begin");
     await client.query(`select setval('${COPY_SEQUENCE}', 1, false)`);
     const total = copyRows(megabytes);
     let sent = 0;
@@ -111,8 +113,8 @@ async function copyIn(seat: Seat, megabytes: number): Promise<{ bytes: number; i
       return messages;
     });
     const [kept] = await client.rows(`select count(*) from ${COPY_TABLE}`);
-    const [last] = await client.rows(`select last_value from ${COPY_SEQUENCE}`);
-    await client.query(`truncate ${COPY_TABLE}`);
+    const [last] = await client.rows(`select currval('${COPY_SEQUENCE}')`);
+    await client.query("rollback");
     return { bytes, intact: kept?.[0] === "0" && last?.[0] === String(total) };
   } finally {
     await client.close();

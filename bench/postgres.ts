@@ -77,7 +77,7 @@ async function prepareTables(address: Address): Promise<void> {
   const client = await WireClient.open(address);
   await client.query(`create unlogged table ${INSERT_TABLE} (client int, number int)`);
   await client.query(`create unlogged table ${COPY_TABLE} (number bigint, filler text)`);
-  await client.query(`create sequence ${COPY_SEQUENCE}`);
+  await client.query(`create sequence ${COPY_SEQUENCE} cache 1000`);
   await client.close();
 }
 
