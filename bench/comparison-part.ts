@@ -53,7 +53,7 @@ const COMPARISONS: readonly Comparison[] = [
   ...[Workload.tpcB, Workload.readTransaction].map((workload) => ({
     load: { part: Part.begin, workload, protocol: simple, clients: 64 },
     poolSize: 4,
-    variants: setTo("deferred_begin", 0, 0.01), // seconds: 10 ms
+    variants: setTo("deferred_begin", 0, 10), // milliseconds
   })),
   {
     load: { part: Part.anonymous, workload: Workload.select, protocol: extended, clients: 64 },
