@@ -29,7 +29,7 @@ export const showClientsCommand: ConsoleCommand = {
 function showPool(call: ConsoleCall, pool: ServerPool): void {
   const { pooler } = call;
   for (const client of activeClients(pool))
-    call.row(clientRow(call, client, client.server === null ? "idle" : "active"));
+    call.row(clientRow(call, client, client.server === null && !client.isRiding ? "idle" : "active"));
   for (const client of waitingClients(pool)) call.row(clientRow(call, client, "waiting"));
   for (const client of cancelClients(pooler, pool, true)) call.row(clientRow(call, client, "active_cancel_req"));
   for (const client of cancelClients(pooler, pool, false)) call.row(clientRow(call, client, "waiting_cancel_req"));

@@ -2,6 +2,7 @@
 import { ServerState } from "../pool/server-state.ts";
 import { ConsoleLevel } from "../pooler/console-level.ts";
 import { serversIn } from "./socket-lists.ts";
+import type { Server } from "../session/server.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 import { poolsInOrder } from "./residents-in-order.ts";
 import { SOCKET_COLUMNS, cancelRow, serverRow } from "./socket-row.ts";
@@ -9,12 +10,19 @@ import { SOCKET_COLUMNS, cancelRow, serverRow } from "./socket-row.ts";
 /** In the order of the rows of one pool. */
 const STATES: readonly ServerState[] = [
   ServerState.active,
+  ServerState.shared,
   ServerState.idle,
   ServerState.used,
   ServerState.tested,
   ServerState.new,
   ServerState.beingCanceled,
 ];
+
+/** What is free by now is idle, and what is shared is busy like any other. */
+function shownState(server: Server, state: ServerState): string {
+  if (state !== ServerState.active && state !== ServerState.shared) return state;
+  return server.holder === null ? ServerState.idle : ServerState.active;
+}
 
 export const showServersCommand: ConsoleCommand = {
   name: "SHOW SERVERS",
@@ -26,8 +34,7 @@ export const showServersCommand: ConsoleCommand = {
     for (const pool of poolsInOrder(call.pooler)) {
       for (const state of STATES) {
         for (const server of serversIn(pool, state)) {
-          const shown = state === ServerState.active && server.holder === null ? "idle" : state;
-          call.row(serverRow(call, server, shown));
+          call.row(serverRow(call, server, shownState(server, state)));
         }
       }
       for (const cancel of pool.cancels) call.row(cancelRow(call, cancel));

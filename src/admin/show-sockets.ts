@@ -13,6 +13,7 @@ import { BUFFER_COLUMNS, SOCKET_COLUMNS, bufferValues, clientRow, hasBufferedDat
 
 const SERVER_STATES: readonly (readonly [state: ServerState, shown: string])[] = [
   [ServerState.active, "sv_active"],
+  [ServerState.shared, "sv_active"],
   [ServerState.idle, "sv_idle"],
   [ServerState.used, "sv_used"],
   [ServerState.tested, "sv_tested"],

@@ -67,7 +67,7 @@ export function clientRow(call: ConsoleCall, client: Client, state: string): Cel
   const { turn, settings, world } = engine;
   const { connection } = client;
   const isUnix = connection.remote.address === "";
-  const server = client.server ?? client.dedication?.server ?? null;
+  const server = client.server ?? client.ride?.rides?.server ?? client.dedication?.server ?? null;
   const { queryStart } = client.clock;
   const waitUs = queryStart === 0 ? 0 : Math.max(0, Math.round((turn.now - queryStart) * 1000));
   const pool = client.startup?.cancelPool ?? client.pool;
@@ -118,7 +118,7 @@ export function serverRow(call: ConsoleCall, server: Server, state: string): Cel
     0,
     server.closeNeeded ? 1 : 0,
     pointer(server),
-    holder === null ? "" : pointer(holder),
+    holder === null || holder.id === 0 ? "" : pointer(holder),
     server.keyProcessId,
     server.tls,
     applicationName(call, server.parameters),

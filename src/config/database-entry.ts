@@ -7,7 +7,7 @@
 import type { ConfigPlace } from "./config-problem.ts";
 import { invalidValue } from "./config-problem.ts";
 import type { EntryKeyRow, EntryDialect, Findings } from "./entry-keys.ts";
-import { notNegative, positive, readEntry, secondsToMs } from "./entry-keys.ts";
+import { notNegative, positive, readEntry, secondsToMs, yesOrNo } from "./entry-keys.ts";
 import { hidePasswords } from "./connection-string.ts";
 import { Secret } from "./secret.ts";
 import { LoadBalanceHosts } from "./setting-words.ts";
@@ -53,6 +53,7 @@ export interface DatabaseEntry {
   readonly serverLifetimeMs: number | null;
   /** 0 = wait for ever. */
   readonly queryWaitTimeoutMs: number | null;
+  readonly sharing: boolean | null;
   readonly connectQuery: string | null;
   /** For the server's startup packet, in this order: client_encoding, datestyle, timezone, application_name. */
   readonly startupParameters: readonly (readonly [name: string, value: string])[];
@@ -111,6 +112,7 @@ export const DATABASE_KEYS: readonly EntryKeyRow[] = [
     default: "query_wait_timeout",
     doc: "Whole seconds. 0 = wait for ever.",
   },
+  { key: "sharing", type: "number", default: "sharing", doc: "0 = its pools share nothing." },
   {
     key: "load_balance_hosts",
     type: "loadBalanceHosts",
@@ -168,6 +170,7 @@ export function readDatabaseEntry(
     maxDbClientConnections: positive(values.number("max_db_client_connections")),
     serverLifetimeMs: secondsToMs(positive(values.number("server_lifetime"))),
     queryWaitTimeoutMs: secondsToMs(notNegative(values.number("query_wait_timeout"))),
+    sharing: yesOrNo(values.number("sharing")),
     connectQuery: values.text("connect_query"),
     startupParameters: STARTUP_PARAMETERS.flatMap((key): [string, string][] => {
       const text = values.text(key);

@@ -143,6 +143,11 @@ export function positive(number: number | null): number | null {
   return number !== null && number > 0 ? number : null;
 }
 
+/** 0 = no; any other number = yes. */
+export function yesOrNo(value: number | null): boolean | null {
+  return value === null ? null : value !== 0;
+}
+
 /** Whole seconds as milliseconds. */
 export function secondsToMs(seconds: number | null): number | null {
   return seconds === null ? null : seconds * 1000;

@@ -1,7 +1,7 @@
 /**
  * Which value counts when the user, the database and the global settings each may have one: the first that is given.
  *
- *   user, database, global   pool mode, pool size, reserve pool size, query_wait_timeout
+ *   user, database, global   pool mode, pool size, reserve pool size, query_wait_timeout, sharing
  *   database, global         min_pool_size, max_db_…, server_lifetime, auth_…
  *   user, global             max_user_…, the other time-outs
  *
@@ -60,6 +60,10 @@ export function serverLifetimeMs(settings: Settings, database: DatabaseEntry): n
 /** 0 = wait for ever. `user` is the one who logged in. */
 export function queryWaitTimeoutMs(settings: Settings, database: DatabaseEntry, user: UserEntry | null): number {
   return user?.queryWaitTimeoutMs ?? database.queryWaitTimeoutMs ?? settings.queryWaitTimeoutMs;
+}
+
+export function sharing(settings: Settings, database: DatabaseEntry, user: UserEntry | null): boolean {
+  return user?.sharing ?? database.sharing ?? settings.sharing;
 }
 
 /** 0 = no limit. */

@@ -10,12 +10,14 @@ import { NETWORK_SETTINGS } from "./network-settings.ts";
 import { POOLING_SETTINGS } from "./pooling-settings.ts";
 import { PROCESS_SETTINGS } from "./process-settings.ts";
 import type { FieldName, FieldValue, SettingRow } from "./setting-row.ts";
+import { SHARING_SETTINGS } from "./sharing-settings.ts";
 import { TIMEOUT_SETTINGS } from "./timeout-settings.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 
 /** The rows by theme, for the reference page. */
 export const SETTING_THEMES = [
   { title: "Pools", rows: POOLING_SETTINGS },
+  { title: "Sharing", rows: SHARING_SETTINGS },
   { title: "Time-outs", rows: TIMEOUT_SETTINGS },
   { title: "Authentication", rows: AUTH_SETTINGS },
   { title: "TLS", rows: TLS_SETTINGS },

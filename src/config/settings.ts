@@ -120,6 +120,12 @@ export class Settings implements SettingFields {
   user!: string | null;
   verbose!: number;
   disconnectedQueryTimeoutMs!: number;
+  sharing!: boolean;
+  sharingDepth!: number;
+  sharingLowMark!: number;
+  sharingShortBytes!: number;
+  sharingShortRuns!: number;
+  sharingShortTimeMs!: number;
 
   /** Every setting at its default. */
   constructor() {

@@ -7,7 +7,7 @@
 import type { ConfigPlace } from "./config-problem.ts";
 import { problemAt } from "./config-problem.ts";
 import type { EntryDialect, EntryKeyRow, Findings } from "./entry-keys.ts";
-import { notNegative, positive, readEntry, secondsToMs } from "./entry-keys.ts";
+import { notNegative, positive, readEntry, secondsToMs, yesOrNo } from "./entry-keys.ts";
 import type { PoolMode } from "./setting-words.ts";
 
 /** Longest name of a user, in bytes of UTF-8. */
@@ -27,6 +27,7 @@ export interface UserEntry {
   readonly clientIdleTimeoutMs: number | null;
   /** 0 = wait for ever. */
   readonly queryWaitTimeoutMs: number | null;
+  readonly sharing: boolean | null;
 }
 
 /** The keys of an entry, for the reader and the reference page. */
@@ -76,6 +77,7 @@ export const USER_KEYS: readonly EntryKeyRow[] = [
     default: "the database's",
     doc: "Whole seconds. 0 = wait for ever.",
   },
+  { key: "sharing", type: "number", default: "the database's", doc: "0 = this user's pools share nothing." },
 ];
 
 const DIALECT: EntryDialect = {
@@ -104,5 +106,6 @@ export function readUserEntry(name: string, value: string, place: ConfigPlace, f
     transactionTimeoutMs: secondsToMs(positive(values.number("transaction_timeout"))),
     clientIdleTimeoutMs: secondsToMs(positive(values.number("client_idle_timeout"))),
     queryWaitTimeoutMs: secondsToMs(notNegative(values.number("query_wait_timeout"))),
+    sharing: yesOrNo(values.number("sharing")),
   });
 }

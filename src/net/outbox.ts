@@ -32,6 +32,8 @@ export class Outbox implements Flushable {
   #gathered = 0;
   #held = 0;
   #scheduled = false;
+  /** Of what is gathered, somebody else keeps some: its memory is not given back. */
+  #isKept = false;
   /** Under TLS the transport always keeps the memory for a while: gather in memory of its own. */
   keepsMemory = false;
   // The first slice of a turn, which is usually the only one, and the others.
@@ -82,6 +84,12 @@ export class Outbox implements Flushable {
     this.add(bytes, 0, bytes.length);
   }
 
+  /** As `add`, of bytes that the caller may want once more. */
+  addKept(memory: Uint8Array, start: number, end: number): void {
+    this.#isKept = true;
+    this.add(memory, start, end);
+  }
+
   /** Writes what the turn has gathered. Called at the end of the turn, or at once before closing. */
   flush(): void {
     this.#scheduled = false;
@@ -95,6 +103,7 @@ export class Outbox implements Flushable {
     if (connection === null) return;
     if (more === null) this.#writeSlice(connection, memory, this.#start, this.#end);
     else this.#writeAll(connection, memory, more);
+    this.#isKept = false;
   }
 
   /** What the transport held is gone. */
@@ -144,7 +153,7 @@ export class Outbox implements Flushable {
     const whole = start === 0 && end === memory.length;
     this.#held = connection.write(whole ? memory : memory.subarray(start, end));
     // A chunk that went on as a whole belonged to this outbox alone.
-    if (whole && this.#held === 0) this.#turn.reuse(memory);
+    if (whole && this.#held === 0 && !this.#isKept) this.#turn.reuse(memory);
   }
 
   #writeScratch(connection: Connection, used: number): void {

@@ -10,11 +10,17 @@ export interface Flushable {
   flush(): void;
 }
 
+/** Decides when all that came in a turn has been dealt with, and may still write in the same turn. */
+export interface Settling {
+  settle(): void;
+}
+
 export class Turn {
   readonly #world: World;
   readonly #clock: Clock;
   #now = 0;
   #fresh = false;
+  #settling: Settling[] = [];
   #pending: Flushable[] = [];
   #flushing: Flushable[] = [];
   readonly #end: () => void;
@@ -43,6 +49,15 @@ export class Turn {
     this.#pending.push(target);
   }
 
+  /** Calls `settle` of `target` once when the turn ends, before anything is written. The caller adds a target once until then. */
+  beforeEnd(target: Settling): void {
+    if (!this.#fresh) {
+      this.#now = this.#clock.now();
+      this.#open();
+    }
+    this.#settling.push(target);
+  }
+
   /** All of `memory` has left and nobody refers to it: see `Transport.reuse`. */
   reuse(memory: Uint8Array): void {
     this.#world.transport.reuse?.(memory);
@@ -54,12 +69,21 @@ export class Turn {
   }
 
   #finish(): void {
+    let failure: unknown = null;
+    // What one of them causes may make others, and them again: all belongs to this turn.
+    for (let i = 0; i < this.#settling.length; i++) {
+      try {
+        (this.#settling[i] as Settling).settle();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    this.#settling.length = 0;
     const targets = this.#pending;
     this.#pending = this.#flushing;
     this.#flushing = targets;
     // What flushing causes (an error callback, a drain) belongs to the next turn.
     this.#fresh = false;
-    let failure: unknown = null;
     for (let i = 0; i < targets.length; i++) {
       try {
         (targets[i] as Flushable).flush();

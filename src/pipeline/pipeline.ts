@@ -57,7 +57,7 @@ export interface PipelineHost {
   failed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void;
   /** The Parse of the unnamed statement that was sent last came to nothing. */
   unnamedLost(): void;
-  /** A CommandComplete whose tag begins with `D`: DEALLOCATE ALL, DISCARD ALL, DELETE … */
+  /** A CommandComplete whose tag begins as those do that change what others see or have: DISCARD, CREATE, ALTER, DROP … */
   completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void;
   parameterStatus(memory: Uint8Array, at: number, size: number): void;
   /**
@@ -81,7 +81,12 @@ const CLOSE_COMPLETE = Uint8Array.of(Backend.CloseComplete, 0, 0, 0, 4);
 const FIRST_CAPACITY = 16;
 const READY_BYTES = 6;
 const IDLE = 0x49;
+const LETTER_A = 0x41;
+const LETTER_C = 0x43;
 const LETTER_D = 0x44;
+const LETTER_I = 0x49;
+const LETTER_M = 0x4d;
+const LETTER_R = 0x52;
 const NO_BYTES = new Uint8Array(0);
 
 export class Pipeline {
@@ -414,7 +419,8 @@ export class Pipeline {
       case Effect.completes:
         this.#lateReadies = 0;
         if (this.#copyIn) this.#endCopy();
-        if (memory[at + 5] === LETTER_D) this.#host.completed(this.headOwner, memory, at, end - at);
+        if (mayChangeMore(memory[at + 5] as number, memory[at + 6] as number))
+          this.#host.completed(this.headOwner, memory, at, end - at);
         if (kind === Step.execute && !this.#closed) this.#pop();
         return;
       case Effect.beginsCopy:
@@ -571,6 +577,12 @@ export class Pipeline {
     this.#head = 0;
     this.#mask = capacity - 1;
   }
+}
+
+/** A tag that begins with these letters is neither of a query nor of a transaction: D…, CR…, A…, IM… */
+function mayChangeMore(first: number, second: number): boolean {
+  if (first === LETTER_D || first === LETTER_A) return true;
+  return (first === LETTER_C && second === LETTER_R) || (first === LETTER_I && second === LETTER_M);
 }
 
 function needsNoAnswer(step: number): boolean {

@@ -9,10 +9,15 @@ export class Lifetime {
 
   /** True when a server opened at `openedAt` has to close now; then this closing counts as made. */
   ends(policy: PoolPolicy, openedAt: number, now: number): boolean {
+    const ends = this.isDue(policy, openedAt, now);
+    if (ends) this.#lastEndAt = now;
+    return ends;
+  }
+
+  /** The same, asked of a server that cannot close yet. */
+  isDue(policy: PoolPolicy, openedAt: number, now: number): boolean {
     if (now - openedAt < policy.lifetimeMs) return false;
     const spacingMs = policy.sizeMax > 0 ? policy.lifetimeMs / policy.sizeMax : 0;
-    if (now - this.#lastEndAt < spacingMs) return false;
-    this.#lastEndAt = now;
-    return true;
+    return now - this.#lastEndAt >= spacingMs;
   }
 }

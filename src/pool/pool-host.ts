@@ -32,7 +32,48 @@ export interface PoolServer<S> {
   closeNeeded: boolean;
   /** It said something that nobody asked for while it was free. Set by the host; it is closed when next looked at. */
   dirty: boolean;
+  /** While it is shared: how many statements it was sent and has not answered, whoever may still want the answers. Set by the host. */
+  riders: number;
+  /** While it is shared: it takes no more. Set by the pool, or by the host by `Pool.seal`. */
+  sealed: boolean;
 }
+
+/** It may be given to another client. */
+export function isUsable<S extends PoolServer<S>>(server: S): boolean {
+  return !server.closeNeeded && !server.dirty;
+}
+
+/** What the host says of a waiter that may share and a server that others' statements ride on, or might. */
+export const Fit = {
+  /** It can go there now. */
+  rides: "rides",
+  /** The server has enough to do. */
+  full: "full",
+  /** Not on this server, which is in another state; maybe on another. */
+  differs: "differs",
+  /** It needs a server alone after all. */
+  alone: "alone",
+} as const;
+export type Fit = (typeof Fit)[keyof typeof Fit];
+
+/** Why a shared server takes no more. */
+export const SealReason = {
+  /** Somebody who needs a server alone has waited longer than those who would ride. */
+  alone: "alone",
+  /** The place of the connection is another pool's, or a replication client's. */
+  owed: "owed",
+  lifetime: "lifetime",
+  /** RECONNECT, or a changed configuration. */
+  closing: "closing",
+  paused: "paused",
+  /** Of the host: what is at its head has gone on for too long. */
+  slow: "slow statement",
+  /** Its client does not take the answer. */
+  reader: "slow reader",
+  /** A cancel request is on its way to it. */
+  cancel: "cancel",
+} as const;
+export type SealReason = (typeof SealReason)[keyof typeof SealReason];
 
 export interface PoolHost<S, W> {
   /**
@@ -43,6 +84,16 @@ export interface PoolHost<S, W> {
   open(slot: Slot, waiter: W | null): void;
   /** `waiter` has left the queue and has `server`, which is active. */
   serve(waiter: W, server: S): void;
+  /** `waiter` is going to wait: whether it could ride on a server with others. Asked once a wait. */
+  mayShare(waiter: W): boolean;
+  /** Whether `waiter`, which may share, can ride on `server`, which is shared or idle. */
+  fit(waiter: W, server: S): Fit;
+  /** `waiter` has left the queue and rides on `server`, which is shared. The host counts it in `server.riders`. */
+  ride(waiter: W, server: S): void;
+  /** `server`, which is shared, has answered everything, and nobody rides on it any more: `released` follows, or another end. */
+  free(server: S): void;
+  /** `server`, which is shared, takes no more; `reason` for the figures. */
+  sealed(server: S, reason: SealReason): void;
   /** Run the check query; `server` is in test. Ends with `checked`, or with `closed`. */
   check(server: S): void;
   /** Close `server` because of `reason`. It is in no list any more; it ends with `closed`, at once or later. */

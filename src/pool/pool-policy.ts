@@ -25,6 +25,10 @@ export interface PoolPolicy {
   roundRobin: boolean;
   /** How many logins may be in progress at once, at least 1; PgBouncer's figure is 1. */
   loginsAtOnceMax: number;
+  /** How many statements may be under way on a shared server; below 2 nothing is shared. */
+  shareDepth: number;
+  /** A shared server takes more when so many or fewer are left. */
+  shareLowMark: number;
   /** The pool is filled to `sizeMin` even when it has no clients (databases with a forced user). */
   keepFilled: boolean;
 }

@@ -2,8 +2,8 @@
  * The servers of one (database, user) pair and the clients that wait for one: who gets which server, and when.
  *
  * Decides from counts and a clock value (`now`, monotonic ms, in every call); knows no bytes, no sockets, no SQL. What it has decided the
- * host does (`pool-host.ts`, which also says what happens when a callback calls back). How connections come and go is `supply.ts`, the
- * maintenance is `janitor.ts`. PgBouncer's counterpart: `find_server`, `release_server`, `per_loop_activate`, `per_loop_pause`.
+ * host does (`pool-host.ts`, which also says what happens when a callback calls back). How connections come and go is `supply.ts`, who rides
+ * with others is `sharing.ts`, the maintenance is `janitor.ts`. PgBouncer's counterpart: `find_server`, `release_server`, `per_loop_activate`, `per_loop_pause`.
  *
  * Invariants, between two calls:
  * - First come, first served. Nobody waits while an idle server could be given out.
@@ -17,12 +17,15 @@ import { BudgetSlots } from "./budget-slots.ts";
 import { InvariantError, invariant } from "./invariant.ts";
 import { closeObsolete, sweep, wantsFilling } from "./janitor.ts";
 import { Lifetime } from "./lifetime.ts";
-import type { PoolHost, PoolServer } from "./pool-host.ts";
+import { isUsable } from "./pool-host.ts";
+import type { PoolHost, PoolServer, SealReason } from "./pool-host.ts";
 import type { PoolPolicy } from "./pool-policy.ts";
+import { snapshotOf } from "./pool-snapshot.ts";
 import type { PoolSnapshot } from "./pool-snapshot.ts";
 import { ServerState, serverStateTable } from "./server-state.ts";
 import type { Slot, SlotSource } from "./slot.ts";
 import { StateLists } from "./state-lists.ts";
+import { Sharing } from "./sharing.ts";
 import { Supply } from "./supply.ts";
 import { WaitQueue } from "./wait-queue.ts";
 import type { Waiting } from "./wait-queue.ts";
@@ -42,6 +45,7 @@ export class Pool<S extends PoolServer<S>, W> {
 
   readonly #host: PoolHost<S, W>;
   readonly #supply: Supply<S, W>;
+  readonly #sharing: Sharing<S, W>;
   readonly #lifetime = new Lifetime();
   #paused = false;
   /** `#settle` or `acquire` is deciding further up the stack. */
@@ -79,6 +83,15 @@ export class Pool<S extends PoolServer<S>, W> {
       },
       slots,
     );
+    this.#sharing = new Sharing({
+      policy,
+      servers,
+      waiters,
+      host,
+      lifetime: this.#lifetime,
+      isPaused: () => this.#paused,
+      isPlaceOwed: (now) => this.#supply.isOwed(now) || (dedicated.length > 0 && this.#supply.shortOfPlaces(now) > 0),
+    });
   }
 
   // ── clients ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,8 +106,9 @@ export class Pool<S extends PoolServer<S>, W> {
       const server = this.#nextIdle();
       if (server !== null && isUsable(server)) return this.#take(server, now);
     }
-    // Queued before any callback, so that nobody who asks in one comes first.
-    this.waiters.push(waiting, now);
+    const shares = this.policy.shareDepth > 1 && !waiting.queued && this.#host.mayShare(waiting.owner);
+    // Queued before any other callback, so that nobody who asks in one comes first.
+    this.waiters.push(waiting, now, shares);
     if (this.#deciding) {
       this.#changed = true;
       return null;
@@ -131,6 +145,32 @@ export class Pool<S extends PoolServer<S>, W> {
    */
   requeue(waiting: Waiting<W>, since: number, now: number): void {
     this.waiters.pushFront(waiting, since);
+    this.#settle(now, false);
+  }
+
+  // ── sharing ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * A client whose statement rode comes back for another server: as `requeue`, in its old place, but nobody is served before `refill`.
+   * `shares`: it may ride again.
+   */
+  moveBack(waiting: Waiting<W>, shares: boolean, now: number): void {
+    this.#now = now;
+    this.waiters.putBack(waiting, shares);
+  }
+
+  /** A shared server takes no more, and is free when it has answered everything. */
+  seal(server: S, reason: SealReason): void {
+    this.#sharing.seal(server, reason);
+  }
+
+  /**
+   * To be called when a turn of the event loop ends in which somebody has begun to wait or a shared server has answered: those servers that
+   * have little left take more, all at once and from all that came in this turn; those that have nothing left, and get nothing, are free.
+   */
+  refill(now: number): void {
+    this.#now = now;
+    this.#sharing.refill(now);
     this.#settle(now, false);
   }
 
@@ -256,6 +296,7 @@ export class Pool<S extends PoolServer<S>, W> {
     const { servers } = this;
     return (
       servers.count(ServerState.active) +
+        servers.count(ServerState.shared) +
         servers.count(ServerState.tested) +
         servers.count(ServerState.beingCanceled) ===
       0
@@ -325,27 +366,7 @@ export class Pool<S extends PoolServer<S>, W> {
   }
 
   snapshot(): PoolSnapshot {
-    const { servers, waiters, dedicated, policy } = this;
-    const { opening, leaving, cancels } = this.#supply.outside;
-    return {
-      active: servers.count(ServerState.active),
-      beingCanceled: servers.count(ServerState.beingCanceled),
-      idle: servers.count(ServerState.idle),
-      used: servers.count(ServerState.used),
-      tested: servers.count(ServerState.tested),
-      new: servers.count(ServerState.new) + opening,
-      leaving,
-      cancels,
-      connections: this.connections,
-      sizeMax: policy.sizeMax,
-      reserveMax: policy.reserveMax,
-      waiting: waiters.length + dedicated.length,
-      waitingSince: this.#supply.queueSince,
-      paused: this.#paused,
-      loginFailing: this.loginFailing,
-      slotRequested: this.#supply.asked,
-      budgets: this.budgets.map(({ name, used, limit }) => ({ name, used, limit })),
-    };
+    return snapshotOf(this, this.#supply);
   }
 
   // ── inside ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -416,6 +437,7 @@ export class Pool<S extends PoolServer<S>, W> {
         continue;
       }
       if (!mayServe) return;
+      if (this.#sharing.share(server, now)) continue;
       const waiter = this.waiters.shift();
       invariant(waiter !== null, "a queue that is not empty has a first member");
       this.#host.serve(waiter, this.#take(server, now));
@@ -469,12 +491,7 @@ export class Pool<S extends PoolServer<S>, W> {
 function isClients<S extends PoolServer<S>>(server: S): boolean {
   const { state } = server.place;
   if (server.dedicated) return false;
-  return state === ServerState.active || state === ServerState.beingCanceled;
-}
-
-/** It may be given to another client. */
-function isUsable<S extends PoolServer<S>>(server: S): boolean {
-  return !server.closeNeeded && !server.dirty;
+  return state === ServerState.active || state === ServerState.shared || state === ServerState.beingCanceled;
 }
 
 function refuse<S extends PoolServer<S>>(server: S, event: string): never {

@@ -14,7 +14,8 @@
  *                          │                            │                            │
  *                          └──── released(), checked() ─┴──────── released() ────────┘
  *
- * A server that is one client's own goes from new to active, and nowhere else.
+ * A server that is one client's own goes from new to active, and nowhere else. `shared` stands where `active` does: it is entered from
+ * idle, when the first of those who wait may share, and left by the same calls.
  *
  * From every state a server leaves when it is retired or has closed. A retired server is in no state, so that nobody can be given it,
  * but it keeps its slot until it has really closed.
@@ -32,6 +33,8 @@ export const ServerState = {
   tested: "tested",
   /** A client's. */
   active: "active",
+  /** Several clients': statements of those who would have to wait else ride on it together (`Pool.refill`). */
+  shared: "shared",
   /** Free of its client, but a cancel request that was sent may still hit it. */
   beingCanceled: "being_canceled",
 } as const;
@@ -42,10 +45,11 @@ export const serverStateTable: StateTable<ServerState> = {
   entry: ["new"],
   moves: {
     new: ["idle", "active"],
-    idle: ["active", "used"],
+    idle: ["active", "shared", "used"],
     used: ["idle", "tested"],
     tested: ["idle"],
     active: ["idle", "used", "tested", "being_canceled"],
+    shared: ["idle", "used", "tested", "being_canceled"],
     being_canceled: ["idle", "used", "tested"],
   },
 };

@@ -85,6 +85,7 @@ export class Janitor {
           server.close("transaction timeout");
       }
     }
+    if (queryMs > 0 || xactMs > 0) pool.sharing.checkTimes(queryMs, xactMs);
     const connectMs = settings.serverConnectTimeoutMs;
     if (connectMs > 0) {
       for (const server of servers.in(ServerState.new)) {
@@ -98,7 +99,8 @@ export class Janitor {
     const { settings } = this.#engine;
     for (const client of pool.clients.in(ClientState.waiting)) {
       // Who waits for the pool's first welcome is in this list too, and the same limits hold.
-      const waitedMs = now - client.place.since;
+      // Who rode and was moved has waited since before that.
+      const waitedMs = now - (client.waiting.queued ? client.waiting.since : client.place.since);
       const queryMs = queryTimeoutMs(settings, pool.user.entry);
       const waitMs = queryWaitTimeoutMs(settings, pool.database.entry, client.user?.entry ?? null);
       if (queryMs > 0 && waitedMs > queryMs) client.fail(poolerError(PoolerErrors.queryTimeoutWaiting));

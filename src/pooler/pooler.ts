@@ -18,6 +18,7 @@ import type { Logger } from "../log/logger.ts";
 import type { Timer, World } from "../net/world.ts";
 import { Scratch, Turn } from "../net/turn.ts";
 import type { Engine } from "../session/engine.ts";
+import { RideUnit } from "../session/ride-unit.ts";
 import { MessageParts } from "../session/statement-relay.ts";
 import { StatementStore } from "../state/prepared-statement.ts";
 import { TrackedParameters } from "../state/tracked-parameters.ts";
@@ -93,6 +94,7 @@ export class Pooler {
       parameters: new TrackedParameters(settings.trackExtraParameters.names),
       statements: new StatementStore(),
       parts: new MessageParts(),
+      rideUnit: new RideUnit(),
       secrets: {
         mock: crypto.randomBytes(32),
         verifiers: new VerifierCache(crypto),

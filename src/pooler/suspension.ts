@@ -140,7 +140,7 @@ export class Suspension {
     }
     // Where nothing can be handed over it is enough that nothing more comes.
     if (client.startup === null && (passing === null || client.tls !== "")) {
-      return client.server === null ? !client.waiting.queued : client.server.outbox.backlog === 0;
+      return client.server === null ? !client.input.isWaiting : client.server.outbox.backlog === 0;
     }
     if (client.startup === null && passing !== null) {
       readRest(passing, client.connection.fd, client.framer.missing, client);

@@ -138,6 +138,12 @@ export class Framer {
     return true;
   }
 
+  /** Goes behind the next `bytes`, which are there, and are whole messages of which nothing was advanced over. */
+  drop(bytes: number): void {
+    this.at += bytes;
+    this.#wanted = HEADER_BYTES;
+  }
+
   /** The offered message is complete in `buf`. False for a piece of a streamed one. */
   get whole(): boolean {
     return this.available === this.size && !this.continues;

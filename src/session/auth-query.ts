@@ -43,6 +43,7 @@ export class AuthQuery implements ServerSeeker {
   readonly waiting: Waiting<ServerSeeker> = new Waiting<ServerSeeker>(this);
   readonly clock = null;
   readonly dedication = null;
+  readonly ride = null;
   readonly isMidMessage = false;
   parameters: ParameterValues;
   readonly #client: Client;
@@ -96,6 +97,10 @@ export class AuthQuery implements ServerSeeker {
 
   // ── As one who asks for a server ────────────────────────────────────────────────────────────────────────────────
 
+  mayShare(): boolean {
+    return false;
+  }
+
   entered(): void {
     // It is no client of the pool. While it waits SHOW POOLS counts it as one.
   }
@@ -133,6 +138,8 @@ export class AuthQuery implements ServerSeeker {
 
   answer(memory: Uint8Array, start: number, end: number): void {
     const framer = this.#framer;
+    // Beyond repair: what is behind it is not kept.
+    if (framer.broken) return;
     // A copy: what is left of a message outlives the chunk it came in.
     framer.push(new Uint8Array(memory.subarray(start, end)));
     while (framer.next(ROW_BYTES_MAX)) {

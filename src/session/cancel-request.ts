@@ -2,7 +2,7 @@
  * What becomes of a cancel request: whose query it names, and the road it takes.
  *
  *     key of a client of ours ─┬─ its query runs ─────▶ `CancelForward`, to PostgreSQL
- *                              ├─ it waits, unsent ───▶ answered here, at once (`cancelled-unit.ts`)
+ *                              ├─ it waits, or rides behind others ▶ answered here, at once (`cancelled-unit.ts`)
  *                              └─ it wants nothing ───▶ dropped
  *     key of a peer's client ──────────────────────────▶ `PeerForward`, while it may still be passed on
  *
@@ -60,6 +60,11 @@ function cancel(carrier: Client, target: Client): CancelRoad | null {
   if (target.console !== null) {
     target.console.cancel(target);
     return end(carrier, "cancel request for console client");
+  }
+  const rides = target.ride?.rides ?? null;
+  if (rides !== null && rides.head === target.ride) {
+    const forward = rides.cancelHead((outcome) => carrier.close(outcome));
+    return forward ?? end(carrier, "cancel request for a query that is being cancelled");
   }
   if (target.input.cancelWaiting()) return end(carrier, "cancel request for waiting client");
   const { server } = target;

@@ -80,6 +80,11 @@ export class ClientInput {
   /** Goes through what has been received, as far as it can be dealt with now. */
   process(): void {
     const client = this.#client;
+    if (client.isRiding) {
+      // The unit stands in the framer until it has been answered; what is behind it waits.
+      this.#settle();
+      return;
+    }
     const framer = this.framer;
     const bytesMax = client.engine.settings.maxPacketSize;
     const memory = framer.buf;
@@ -206,7 +211,8 @@ export class ClientInput {
   /** What it has sent cannot be dealt with now. */
   get isWaiting(): boolean {
     const client = this.#client;
-    return client.server === null ? client.waiting.queued : this.isSettingParameters || this.#isStalled;
+    if (client.server === null) return client.waiting.queued || client.isRiding;
+    return this.isSettingParameters || this.#isStalled;
   }
 
   /** After some input: give the server back if it is free, stop reading if somebody does not keep up. */
@@ -258,6 +264,15 @@ export class ClientInput {
     this.process();
   }
 
+  /** The unit that rode, `bytes` long, has been answered. */
+  rideEnded(bytes: number): void {
+    const client = this.#client;
+    this.framer.drop(bytes);
+    client.holds.release(Hold.waiting);
+    if (this.framer.pending > 0 || this.#hasEnded) this.process();
+    else this.framer.next(client.engine.settings.maxPacketSize);
+  }
+
   /** Brings the server into this client's state, if it is in another. */
   #prepare(server: Server): void {
     const client = this.#client;
@@ -283,13 +298,17 @@ export class ClientInput {
     const client = this.#client;
     const { framer } = this;
     const { pool } = client;
-    const waits = client.server === null ? client.waiting.queued : this.isSettingParameters;
+    const waits = client.server === null ? client.waiting.queued || client.isRiding : this.isSettingParameters;
     if (pool === null || client.startup !== null || !waits || this.#skip !== Skip.nothing) return false;
     if (!framer.next(client.engine.settings.maxPacketSize) || framer.continues || !isCancellable(framer.type))
       return false;
     if (client.server === null) {
-      pool.leaveQueue(client);
-      client.entered("idle");
+      if (client.isRiding) {
+        client.ride!.abandon();
+      } else {
+        pool.leaveQueue(client);
+        client.entered("idle");
+      }
       client.clock.end(pool.database.counters, client.engine.turn.now, true);
     } else {
       this.#setsForNothing = true;

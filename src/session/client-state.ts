@@ -5,7 +5,7 @@
  *    (login) ──┤                │  ▲           │ unit and transaction over
  *              └─▶ waiting ◀────┘  └── active ─┘
  *                   │ no server idle     ▲
- *                   └────────────────────┘ served
+ *                   └────────────────────┘ served; back again if its unit rode and was moved
  *
  * SHOW POOLS counts `active` and `idle` together as cl_active: a client that wants nothing is no burden to anybody.
  */
@@ -16,7 +16,7 @@ export const ClientState = {
   idle: "idle",
   /** Wants a server (or the first login of its pool) and has none. */
   waiting: "waiting",
-  /** Holds a server. */
+  /** Holds a server, or rides on one. */
   active: "active",
 } as const;
 export type ClientState = (typeof ClientState)[keyof typeof ClientState];
@@ -26,6 +26,6 @@ export const clientStateTable: StateTable<ClientState> = {
   moves: {
     idle: ["active", "waiting"],
     waiting: ["active", "idle"],
-    active: ["idle"],
+    active: ["idle", "waiting"],
   },
 };

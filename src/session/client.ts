@@ -34,6 +34,7 @@ import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
 import { Hold, ReadHolds } from "./read-holds.ts";
 import { Replication } from "./replication.ts";
+import type { Ride } from "./ride.ts";
 import { LINGER_MS } from "./socket-options.ts";
 import type { Server } from "./server.ts";
 import { drainOrClose } from "./server-drain.ts";
@@ -59,6 +60,8 @@ export class Client implements ConnectionEvents, ServerSeeker {
   pool: ServerPool | null = null;
   /** The server it holds. */
   server: Server | null = null;
+  /** How its units share servers; made with the first that may. */
+  ride: Ride | null = null;
   /** Set for a client of the console; it has no pool then. */
   console: Console | null = null;
   seat: ConsoleSeat | null = null;
@@ -172,7 +175,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   onDrain(): void {
     this.outbox.drained();
     if (this.isClosed) return;
-    this.server?.readOn();
+    (this.server ?? this.ride?.rides?.server)?.readOn();
     this.holds.release(Hold.ownBacklog);
   }
 
@@ -218,8 +221,17 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.pool!.clients.move(this.place, state, this.engine.turn.now);
   }
 
+  mayShare(): boolean {
+    return this.pool!.sharing.mayShare(this);
+  }
+
+  /** Its unit is on a server with others'. */
+  get isRiding(): boolean {
+    return this.ride !== null && this.ride.isRiding;
+  }
+
   served(server: Server): void {
-    this.input.served(server);
+    if (this.ride === null || !this.pool!.sharing.tryAlone(this.ride, server)) this.input.served(server);
   }
 
   get isMidMessage(): boolean {
@@ -355,7 +367,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Ends it with an error; `cut`: it has the beginning of a message only, and an error in its place would be garbage. */
-  fail(error: ErrorToSend, cut = this.server?.pipeline.isMidAnswer ?? false): void {
+  fail(error: ErrorToSend, cut = this.#isMidAnswer): void {
     this.#close(error.message, true, () => {
       if (this.engine.settings.logPoolerErrors) this.engine.log.warning(`${this} pooler error: ${error.message}`);
       if (!cut) this.send(errorResponse(error));
@@ -377,6 +389,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.startup?.abandon();
     const { server, pool } = this;
     if (server !== null && pool !== null) this.#letGo(server, pool, impatient);
+    this.ride?.abandon();
     if (pool !== null) pool.clientLeft(this);
     this.console?.left(this);
     this.#statements?.clear();
@@ -387,6 +400,13 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.connection.resume();
     this.connection.end();
     this.#linger = world.clock.after(LINGER_MS, () => this.connection.destroy());
+  }
+
+  /** It has the beginning of a message from a server, and not its end. */
+  get #isMidAnswer(): boolean {
+    const { server, ride } = this;
+    if (server !== null) return server.pipeline.isMidAnswer;
+    return ride !== null && ride.rides !== null && ride.rides.head === ride && ride.rides.server.pipeline.isMidAnswer;
   }
 
   /** It goes while it holds a server. */

@@ -20,6 +20,7 @@ import type { Client } from "./client.ts";
 import type { Console } from "./console.ts";
 import type { Database } from "./database.ts";
 import type { PeerPool } from "./peer-pool.ts";
+import type { RideUnit } from "./ride-unit.ts";
 import type { Server } from "./server.ts";
 import type { ServerPool } from "./server-pool.ts";
 import type { MessageParts } from "./statement-relay.ts";
@@ -35,6 +36,8 @@ export interface Engine {
   readonly parameters: TrackedParameters;
   readonly statements: StatementStore;
   readonly parts: MessageParts;
+  /** What was read last of a unit that might ride. Written and read within one call. */
+  readonly rideUnit: RideUnit;
   readonly secrets: LoginSecrets;
   readonly logins: LoginRules;
   readonly tls: TlsContexts;

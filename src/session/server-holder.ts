@@ -10,6 +10,7 @@ import type { ErrorToSend } from "../protocol/error-messages.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { ClientState } from "./client-state.ts";
 import type { Dedication } from "./dedication.ts";
+import type { Ride } from "./ride.ts";
 import type { Server } from "./server.ts";
 import type { UnitClock } from "./unit-clock.ts";
 
@@ -34,6 +35,10 @@ export interface ServerSeeker extends ServerHolder {
   readonly waiting: Waiting<ServerSeeker>;
   /** It wants a server of its own; null: any that is free. */
   readonly dedication: Dedication | null;
+  /** How it shares servers; null for one that has never. */
+  readonly ride: Ride | null;
+  /** It is going to wait: whether its unit may ride on a server with others'. */
+  mayShare(): boolean;
   /** Its pool says what it does now: waits, or holds a server. */
   entered(state: ClientState): void;
   /** It has waited, and `server` is its own now. */

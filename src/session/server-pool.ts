@@ -11,7 +11,7 @@ import { serverAddresses } from "../config/server-address.ts";
 import type { ServerAddress } from "../config/server-address.ts";
 import { LoadBalanceHosts, PoolMode } from "../config/setting-words.ts";
 import { Pool } from "../pool/pool.ts";
-import type { PoolHost } from "../pool/pool-host.ts";
+import type { Fit, PoolHost, SealReason } from "../pool/pool-host.ts";
 import type { PoolPolicy } from "../pool/pool-policy.ts";
 import { ServerState } from "../pool/server-state.ts";
 import type { Slot } from "../pool/slot.ts";
@@ -24,6 +24,7 @@ import { welcomeOf } from "./client-welcome.ts";
 import { ClientState, clientStateTable } from "./client-state.ts";
 import type { Database } from "./database.ts";
 import type { Engine } from "./engine.ts";
+import { PoolSharing } from "./pool-sharing.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Server } from "./server.ts";
 import type { ServerSeeker } from "./server-holder.ts";
@@ -43,6 +44,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   readonly user: User;
   readonly core: Pool<Server, ServerSeeker>;
   readonly clients = new StateLists<ClientState, Client>(clientStateTable);
+  readonly sharing: PoolSharing;
   readonly #policy: PoolPolicy;
   /** Null until a server has logged in, and after RECONNECT. */
   welcome: Welcome | null = null;
@@ -78,7 +80,10 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
       roundRobin: false,
       loginsAtOnceMax: LOGINS_AT_ONCE_MAX,
       keepFilled: false,
+      shareDepth: 0,
+      shareLowMark: 0,
     };
+    this.sharing = new PoolSharing(this);
     this.refreshPolicy();
     this.core = new Pool<Server, ServerSeeker>(this.#policy, this, [database.connections, user.connections]);
     if (database.paused) this.core.pause(engine.turn.now);
@@ -102,6 +107,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     policy.roundRobin = settings.serverRoundRobin;
     policy.keepFilled = entry.user !== null;
     this.mode = poolMode(settings, entry, userEntry);
+    policy.shareDepth = this.sharing.refresh();
+    policy.shareLowMark = settings.sharingLowMark;
   }
 
   /** Nobody is here, and nobody is on the way. */
@@ -174,29 +181,65 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
    */
   request(seeker: ServerSeeker): Server | null {
     const { now } = this.engine.turn;
-    const closed = this.engine.directory.serversClosedWith;
-    if (closed !== null) {
-      seeker.fail(closed);
-      return null;
-    }
-    if (this.core.loginFailing && this.#loginError !== null) {
-      seeker.fail(poolerError(PoolerErrors.loginFailing, this.#loginError.message.slice(0, 99)));
-      this.core.warm(now);
-      return null;
-    }
+    if (this.#refuses(seeker)) return null;
     const server = this.core.acquire(seeker.waiting, now);
     if (server === null) {
       seeker.entered(ClientState.waiting);
+      this.sharing.waits();
       return null;
     }
     this.assign(server, seeker);
     return server;
   }
 
+  /** Waiting makes no sense, and `seeker` has been told so. */
+  #refuses(seeker: ServerSeeker): boolean {
+    const closed = this.engine.directory.serversClosedWith;
+    if (closed !== null) {
+      seeker.fail(closed);
+      return true;
+    }
+    if (!this.core.loginFailing || this.#loginError === null) return false;
+    seeker.fail(poolerError(PoolerErrors.loginFailing, this.#loginError.message.slice(0, 99)));
+    this.core.warm(this.engine.turn.now);
+    return true;
+  }
+
+  /** `seeker`, whose unit rode on a server, waits again where it stood. `shares`: it may ride on another. */
+  moveBack(seeker: ServerSeeker, shares: boolean): void {
+    if (this.#refuses(seeker)) return;
+    this.core.moveBack(seeker.waiting, shares, this.engine.turn.now);
+    this.sharing.settleSoon();
+  }
+
   serve(seeker: ServerSeeker, server: Server): void {
     this.database.counters.waitTimeUs += Math.round((this.engine.turn.now - seeker.waiting.since) * 1000);
     this.assign(server, seeker);
     seeker.served(server);
+  }
+
+  mayShare(seeker: ServerSeeker): boolean {
+    return seeker.mayShare();
+  }
+
+  fit(seeker: ServerSeeker, server: Server): Fit {
+    return this.sharing.fit(seeker, server);
+  }
+
+  ride(seeker: ServerSeeker, server: Server): void {
+    const { counters } = this.database;
+    counters.waitTimeUs += Math.round((this.engine.turn.now - seeker.waiting.since) * 1000);
+    counters.serverAssignmentCount += 1;
+    seeker.entered(ClientState.active);
+    this.sharing.ride(seeker, server);
+  }
+
+  free(server: Server): void {
+    this.release(server);
+  }
+
+  sealed(_server: Server, reason: SealReason): void {
+    this.sharing.sealed(reason);
   }
 
   /** `server`, active, is held by `seeker` from now on. */
@@ -404,6 +447,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   /** RECONNECT, or a changed configuration: servers of now are not used again, and the next login makes a new welcome. */
   reconnect(): void {
     this.welcome = null;
+    // They may lead elsewhere now.
+    this.database.catalogue.noteDdl();
     this.core.markCloseNeeded(this.engine.turn.now);
   }
 }

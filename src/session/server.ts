@@ -28,7 +28,7 @@ import type { ErrorToSend } from "../protocol/error-messages.ts";
 import { readErrorFields } from "../protocol/error-fields.ts";
 import { Framer } from "../protocol/framer.ts";
 import { TERMINATE, query } from "../protocol/frontend-messages.ts";
-import { DEALLOCATE_ALL, DISCARD_ALL, hasCommandTag } from "../protocol/command-tag.ts";
+import { DEALLOCATE_ALL, DISCARD_ALL, hasCommandTag, isDdlTag } from "../protocol/command-tag.ts";
 import { ServerStatements } from "../state/prepared-statement.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
@@ -40,6 +40,7 @@ import type { ServerDrain } from "./server-drain.ts";
 import type { ServerHolder } from "./server-holder.ts";
 import { LINGER_MS, socketOptions } from "./socket-options.ts";
 import { ServerStartup } from "./server-startup.ts";
+import type { Rides } from "./rides.ts";
 import type { ServerPool } from "./server-pool.ts";
 import { Task } from "./task.ts";
 
@@ -80,6 +81,10 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   keySecret: Uint8Array = new Uint8Array(0);
   /** Who holds it. */
   holder: ServerHolder | null = null;
+  /** Who rides on it; made when it is shared first, the holder while it is. */
+  rides: Rides | null = null;
+  riders = 0;
+  sealed = false;
   /** Brings it to an end that its client has not waited for; null while none does. It is the holder then. */
   drain: ServerDrain | null = null;
   /** Cancel requests that aim at it. */
@@ -90,6 +95,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   readonly connectedWallTime: number;
   #task: Task | null = null;
   #linger: Timer | null = null;
+  /** A transaction that has changed names' meanings is not over. */
+  #hasChangedCatalogue = false;
   #secured = false;
   #connected = false;
   /** It is not read from. */
@@ -349,6 +356,11 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
 
   ready(owner: EntryOwner | null, status: number): void {
     this.status = status;
+    if (this.#hasChangedCatalogue && status === IDLE) {
+      // Others see it from now on, and may have read what was before.
+      this.#hasChangedCatalogue = false;
+      this.pool.database.catalogue.noteDdl();
+    }
     if (owner === this.#task) this.#task = null;
     owner?.ended(status);
   }
@@ -363,6 +375,9 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       this.#task.error ??= readErrorFields(memory, at, size);
     } else if (owner === null) {
       this.dirty = true;
+    } else if (this.rides !== null && this.holder === this.rides && isFatal(memory, at, size)) {
+      // Not the fault of the one who is told, and what it has asked can be asked again.
+      if (this.rides.outlives(owner)) this.close("server conn crashed?", false);
     }
   }
 
@@ -371,6 +386,11 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   }
 
   completed(owner: EntryOwner | null, memory: Uint8Array, at: number, size: number): void {
+    if (isDdlTag(memory, at, size)) {
+      this.#hasChangedCatalogue = true;
+      this.pool.database.catalogue.noteDdl();
+      return;
+    }
     if (!hasCommandTag(memory, at, size, DEALLOCATE_ALL) && !hasCommandTag(memory, at, size, DISCARD_ALL)) return;
     this.statements.clear();
     if (owner !== null && owner === this.holder) this.holder.forgetStatements();
@@ -431,6 +451,12 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
     if (connection === null) this.pool.serverGone(this);
     holder?.serverLost(this, error, this.pipeline.isMidAnswer);
   }
+}
+
+/** Of an ErrorResponse: the server ends with it. */
+function isFatal(memory: Uint8Array, at: number, size: number): boolean {
+  const { severity } = readErrorFields(memory, at, size);
+  return severity === "FATAL" || severity === "PANIC";
 }
 
 function bracketed(address: string): string {

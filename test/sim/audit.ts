@@ -3,13 +3,17 @@
  *
  * - Two clients are never in one transaction (implicit ones up to a Sync included), nor in one session in session mode.
  * - Nothing that no client sent runs inside a client's transaction.
- * - A client's statements run in the order in which it sent them, each at most once, wherever they run.
+ * - A client's statements run in the order in which it sent them, each at most once, wherever they run. Reads that share servers
+ *   may run more often than once, and once more after the client has had its answer; never more often than they may be moved.
  * - A backend that was opened for replication belongs to one client that asked for it, and such a client uses no other.
- * - What was cancelled while it waited for a server does not run, and had not run.
+ * - What was cancelled while it waited for a server does not run, and had not run; unless it is such a read.
  */
 import type { Chronicle } from "./chronicle.ts";
 import { identityParts } from "./statement.ts";
 import type { Statement } from "./statement.ts";
+
+/** A read is moved twice at most, and then it is sent once more. */
+const READ_RUNS_MAX = 3;
 
 /** Something that went wrong with a server on purpose; it excuses the clients that were waiting for an answer. */
 export interface Fault {
@@ -42,6 +46,7 @@ export class Audit {
   readonly #lastSerial = new Map<number, number>();
   readonly #ran = new Set<string>();
   readonly #spared = new Set<string>();
+  readonly #reads = new Map<string, number>();
 
   /**
    * `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more?
@@ -73,7 +78,8 @@ export class Audit {
 
   /** The statement's client was told that it was cancelled before it was sent. */
   spared(identity: string): void {
-    if (this.#ran.has(identity)) this.#chronicle.violate(`${identity} was cancelled as if it had waited, but has run`);
+    if (this.#ran.has(identity) && !this.#reads.has(identity))
+      this.#chronicle.violate(`${identity} was cancelled as if it had waited, but has run`);
     this.#spared.add(identity);
   }
 
@@ -97,8 +103,10 @@ export class Audit {
       if (statement.verb === "discard") backend.sessionOwner = null;
       return;
     }
+    const hasRun = this.#ran.has(identity);
+    const mayRunAgain = statement.isRead && !isReplication && !this.#sessionsKept(backend.database);
     this.#ran.add(identity);
-    if (this.#spared.has(identity))
+    if (this.#spared.has(identity) && !mayRunAgain)
       this.#chronicle.violate(`backend ${backend.id} ran ${identity}, which had been cancelled while it waited`);
     const { client, serial } = identityParts(identity);
     if (backend.owner !== null && backend.owner !== client) {
@@ -121,6 +129,12 @@ export class Audit {
       backend.sessionOwner = client;
     }
     const last = this.#lastSerial.get(client) ?? -1;
+    if (mayRunAgain) {
+      const runs = (this.#reads.get(identity) ?? 0) + 1;
+      this.#reads.set(identity, runs);
+      if (runs > READ_RUNS_MAX) this.#chronicle.violate(`backend ${backend.id} ran ${identity} for the ${runs}th time`);
+      if (hasRun || serial < last) return;
+    }
     if (serial <= last) {
       this.#chronicle.violate(`backend ${backend.id} ran ${identity} after c${client}:${last}: twice, or out of order`);
     }

@@ -308,7 +308,9 @@ export class ClientProgram {
   /** A slow statement, and a cancel that may come in time or too late. */
   *#cancel(): Program {
     const random = this.#random;
-    const slow = `${this.#words.select()} pause(${random.skewed(1, 200)}) /*${this.#words.identity()}*/`;
+    const pause = `pause(${random.skewed(1, 200)})`;
+    const what = random.chance(0.5) ? `SELECT 'rows(2,20) ${pause}'` : `SELECT rows(2,20) ${pause}`;
+    const slow = `${what} /*${this.#words.identity()}*/`;
     this.#host.send(random.chance(0.5) ? [this.#words.query(slow)] : [...this.#words.unnamed(slow), SYNC]);
     if (random.chance(0.3)) this.#host.send([...this.#extended(), SYNC]);
     yield random.fraction() * 60;

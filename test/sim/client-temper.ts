@@ -25,6 +25,8 @@ export interface ClientTemper {
   readonly actions: Readonly<Partial<Record<Action, number>>>;
   readonly endings: Readonly<Partial<Record<Ending, number>>>;
   readonly failChance: number;
+  /** How many of the selects are reads that may share servers. */
+  readonly readChance: number;
   readonly noticeChance: number;
   readonly thinkMaxMs: number;
   readonly rowsMax: number;

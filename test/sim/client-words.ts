@@ -28,7 +28,7 @@ export class ClientWords {
   /** A statement that may be sent in any way; now and then one that fails. */
   statement(): string {
     const random = this.#random;
-    if (random.chance(this.#temper.failChance)) return this.own(random.chance(0.8) ? "FAIL" : "WRONG");
+    if (random.chance(this.#temper.failChance)) return this.own(random.pick(["FAIL", "SELECT 'FAIL'", "WRONG"]));
     if (random.chance(0.25)) return this.own("INSERT");
     if (random.chance(0.04)) return `/*${this.identity()}*/`;
     return this.own(this.select());
@@ -39,7 +39,8 @@ export class ClientWords {
     const rows = random.skewed(0, this.#temper.rowsMax);
     const bytes = random.skewed(8, this.#temper.rowBytesMax);
     const stream = random.chance(0.1) ? ` stream(${random.between(1, 4)},${random.between(1, 5)})` : "";
-    return `SELECT rows(${rows},${bytes})${stream}`;
+    const what = `rows(${rows},${bytes})${stream}`;
+    return random.chance(this.#temper.readChance) ? `SELECT '${what}'` : `SELECT ${what}`;
   }
 
   /** Adds what goes with every statement: rests, notices, the identity. */
@@ -49,7 +50,10 @@ export class ClientWords {
     const notice = random.chance(this.#temper.noticeChance) ? " notice" : "";
     // Texts of some size are cut by chunks, and fill what may be kept of a client that waits.
     const filler = random.chance(0.03) ? ` /*${"-".repeat(random.skewed(100, 40_000))}*/` : "";
-    return `${words}${pause}${notice} /*${this.identity()}*/${filler}`;
+    // What stands behind a constant would be no part of it.
+    const isRead = words.startsWith("SELECT '");
+    const said = isRead ? `${words.slice(0, -1)}${pause}${notice}'` : `${words}${pause}${notice}`;
+    return `${said} /*${this.identity()}*/${filler}`;
   }
 
   query(text: string): Buffer {
@@ -68,7 +72,8 @@ export class ClientWords {
   /** The text of a statement that several clients may have prepared under several names. */
   sharedText(): string {
     const random = this.#random;
-    return `SELECT rows(${random.between(0, 3)},${random.pick([8, 40])}) $1`;
+    const what = `rows(${random.between(0, 3)},${random.pick([8, 40])})`;
+    return random.chance(this.#temper.readChance) ? `SELECT '${what}', $1` : `SELECT ${what}, $1`;
   }
 
   functionCall(): Buffer {

@@ -32,9 +32,14 @@ export interface PoolView {
   /** Clients by state and servers by state, as SHOW POOLS counts them. */
   readonly clients: Readonly<Record<string, number>>;
   readonly servers: Readonly<Record<string, number>>;
-  /** Those who wait for a server, first come first, and those who have one; by ids that are never used again. */
-  readonly waiters: readonly { readonly id: number; readonly sinceMs: number }[];
+  /**
+   * Those who wait for a server, and those who have one; by ids that are never used again. `shares`: it may ride with others, and no
+   * server that it could have ridden on was in another state.
+   */
+  readonly waiters: readonly { readonly id: number; readonly sinceMs: number; readonly shares: boolean }[];
   readonly holders: ReadonlySet<number>;
+  /** Of the holders, those whose statement may be moved, since when they had waited for it, and whether others may be on that server. */
+  readonly riders: ReadonlyMap<number, { readonly sinceMs: number; readonly isShared: boolean }>;
   /** Each list counted by walking it, to be compared with the figures above; empty when the engine has none. */
   readonly problems: readonly string[];
 }
@@ -43,6 +48,9 @@ export interface EngineView {
   readonly pools: readonly PoolView[];
   /** Bytes that the engine itself holds back for sockets that do not drain. */
   readonly heldBytes: number;
+  /** Statements that were sent behind others' to one server, and those that were moved from there, up to now. */
+  readonly rides: number;
+  readonly moves: number;
   /** Broken invariants that the engine noticed itself. */
   readonly problems: readonly string[];
 }

@@ -26,6 +26,9 @@ export interface LawContext {
 
 interface Wait {
   readonly turn: number;
+  readonly shares: boolean;
+  /** It does not wait now, but may again. */
+  readonly rides: boolean;
   /** Tells one wait of a client from the next: a wait may be cancelled, and another begin in the same turn. */
   readonly sinceMs: number;
 }
@@ -47,31 +50,46 @@ export function checkStep(context: LawContext): void {
 
 /**
  * First come, first served within a pool: nobody is served while somebody waits on who had come in an earlier turn. Who
+ * rides with others may overtake those who need a server alone, and those whom no server could take that he rides on. Who
  * came when is remembered here, whatever order the engine's queue is in.
  */
 function checkQueue({ world, queues }: LawContext, pool: PoolView): void {
   const key = `${pool.database}/${pool.user}`;
   const before = queues.get(key);
-  if (before === undefined && pool.waiters.length === 0) return;
+  if (before === undefined && pool.waiters.length + pool.riders.size === 0) return;
   const now = new Map<number, Wait>();
-  for (const { id, sinceMs } of pool.waiters) {
+  for (const { id, sinceMs, shares } of pool.waiters) {
     const known = before?.get(id);
-    now.set(id, known?.sinceMs === sinceMs ? known : { turn: world.turns, sinceMs });
+    now.set(id, { turn: known?.sinceMs === sinceMs ? known.turn : world.turns, sinceMs, shares, rides: false });
   }
-  let earliest = Number.MAX_SAFE_INTEGER;
-  let first = 0;
-  for (const [id, { turn }] of now) {
-    if (turn >= earliest) continue;
-    earliest = turn;
-    first = id;
-  }
-  for (const [id, { turn }] of before ?? []) {
-    if (turn > earliest && !now.has(id) && pool.holders.has(id)) {
-      world.chronicle.violate(`pool ${key} served client ${id} before client ${first}, which had come first`);
+  const first = earliest(now, () => true);
+  const firstSharing = earliest(now, ({ shares }) => shares);
+  for (const [id, { turn, rides }] of before ?? []) {
+    if (rides) continue;
+    const overtaken = pool.riders.get(id)?.isShared === true ? firstSharing : first;
+    if (overtaken !== null && turn > overtaken.turn && !now.has(id) && pool.holders.has(id)) {
+      world.chronicle.violate(`pool ${key} served client ${id} before client ${overtaken.id}, which had come first`);
     }
+  }
+  // Who rides may be moved, and has come when it came first.
+  for (const [id, { sinceMs }] of pool.riders) {
+    const known = before?.get(id);
+    const turn = known?.sinceMs === sinceMs ? known.turn : world.turns;
+    now.set(id, { turn, sinceMs, shares: true, rides: true });
   }
   if (now.size > 0) queues.set(key, now);
   else queues.delete(key);
+}
+
+function earliest(
+  waits: ReadonlyMap<number, Wait>,
+  counts: (wait: Wait) => boolean,
+): { readonly id: number; readonly turn: number } | null {
+  let found: { readonly id: number; readonly turn: number } | null = null;
+  for (const [id, wait] of waits) {
+    if (counts(wait) && (found === null || wait.turn < found.turn)) found = { id, turn: wait.turn };
+  }
+  return found;
 }
 
 /** `connected + connecting ≤` every limit, always. */
@@ -147,7 +165,7 @@ export function checkRest(context: LawContext): void {
     if (pool.waiters.length > 0) {
       world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${pool.waiters.length} waiters and no client`);
     }
-    for (const state of ["active", "tested", "new", "being_canceled"]) {
+    for (const state of ["active", "shared", "tested", "new", "being_canceled"]) {
       const count = pool.servers[state] ?? 0;
       if (count > 0)
         world.chronicle.violate(`pool ${pool.database}/${pool.user} has ${count} servers ${state} and no client`);

@@ -36,6 +36,8 @@ if (values.seed !== undefined) {
   let turns = 0;
   let hits = 0;
   let spared = 0;
+  let rides = 0;
+  let moves = 0;
   const outcomes = new Map<string, number>();
   for (let seed = from; seed < from + count; seed++) {
     const report = await run(seed, { kind });
@@ -43,6 +45,8 @@ if (values.seed !== undefined) {
     turns += report.turns;
     hits += report.cancelsHit;
     spared += report.spared;
+    rides += report.rides;
+    moves += report.moves;
     for (const [outcome, times] of report.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + times);
     if (report.violations.length === 0) continue;
     failed++;
@@ -52,7 +56,7 @@ if (values.seed !== undefined) {
   }
   const seconds = (performance.now() - started) / 1000;
   console.log(
-    `${count} seeds, ${failed} failed, ${statements} statements, ${turns} turns, ${hits} cancels hit, ${spared} statements cancelled waiting, ${seconds.toFixed(1)} s`,
+    `${count} seeds, ${failed} failed, ${statements} statements, ${turns} turns, ${hits} cancels hit, ${spared} statements cancelled waiting, ${rides} rode behind others, ${moves} were moved, ${seconds.toFixed(1)} s`,
   );
   for (const [outcome, times] of [...outcomes].sort((a, b) => b[1] - a[1]))
     console.log(`${String(times).padStart(8)} ${outcome}`);

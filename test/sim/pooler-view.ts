@@ -5,6 +5,7 @@ import { ServerState } from "../../src/pool/server-state.ts";
 import type { Pooler } from "../../src/pooler/pooler.ts";
 import { Client } from "../../src/session/client.ts";
 import { ClientState } from "../../src/session/client-state.ts";
+import type { Server } from "../../src/session/server.ts";
 import type { ServerPool } from "../../src/session/server-pool.ts";
 import type { EngineView, PoolView } from "./engine-under-test.ts";
 
@@ -22,7 +23,37 @@ export function viewPooler(pooler: Pooler): EngineView {
   }
   for (const server of pooler.residents.servers) heldBytes += server.outbox.backlog;
   for (const client of pooler.residents.clients) heldBytes += client.outbox.backlog;
-  return { pools, heldBytes, problems };
+  let rides = 0;
+  let moves = 0;
+  for (const { sharing } of pooler.residents.pools()) {
+    rides += sharing.counters.behindOthers;
+    for (const count of sharing.counters.moves.values()) moves += count;
+  }
+  return { pools, heldBytes, rides, moves, problems };
+}
+
+/** A shared pipeline is in order with what is known of it, and no cancel request is under way while somebody rides behind the head. */
+function rideProblems(server: Server): string[] {
+  const { rides } = server;
+  const problems: string[] = [];
+  if (rides === null) return problems;
+  if (server.holder !== rides) {
+    if (rides.length > 0) problems.push(`server ${server.id} has ${rides.length} riders and another holder`);
+    return problems;
+  }
+  if (server.riders !== rides.length)
+    problems.push(`server ${server.id} counts ${server.riders} riders and has ${rides.length}`);
+  if (rides.length === 0 && !server.pipeline.isEmpty)
+    problems.push(`server ${server.id} has nobody's unanswered entries`);
+  const riding = rides.riding;
+  for (const ride of riding) {
+    if (ride.rides !== rides)
+      problems.push(`client ${ride.client.id} is on server ${server.id} and knows nothing of it`);
+  }
+  const behind = riding.filter((ride) => ride !== rides.head);
+  if (behind.length > 0 && [...server.cancels].some((cancel) => cancel.isSent))
+    problems.push(`server ${server.id} is sent a cancel request while ${behind.length} ride behind its head`);
+  return problems;
 }
 
 function viewPool(pool: ServerPool): PoolView {
@@ -36,7 +67,8 @@ function viewPool(pool: ServerPool): PoolView {
     for (const server of pool.core.servers.in(state)) {
       walked++;
       const client = server.holder;
-      const linked = state === ServerState.active;
+      const linked = state === ServerState.active || state === ServerState.shared;
+      problems.push(...rideProblems(server));
       if (linked !== (client !== null))
         problems.push(`server ${server.id} is ${state} ${client === null ? "without" : "with"} a client`);
       if (client instanceof Client && client.server !== server)
@@ -50,9 +82,11 @@ function viewPool(pool: ServerPool): PoolView {
   for (const state of Object.values(ClientState)) {
     for (const client of pool.clients.in(state)) {
       const { server } = client;
-      if ((state === ClientState.active) !== (server !== null)) {
-        problems.push(`client ${client.id} is ${state} ${server === null ? "without" : "with"} a server`);
+      const has = server !== null || client.isRiding;
+      if ((state === ClientState.active) !== has) {
+        problems.push(`client ${client.id} is ${state} ${has ? "with" : "without"} a server`);
       }
+      if (server !== null && client.isRiding) problems.push(`client ${client.id} rides, and holds server ${server.id}`);
       if (client.isClosed) problems.push(`client ${client.id} is ${state} and closed`);
     }
   }
@@ -61,8 +95,20 @@ function viewPool(pool: ServerPool): PoolView {
     user: pool.user.name,
     clients,
     servers,
-    waiters: [...pool.core.waiters].map(({ id, waiting }) => ({ id, sinceMs: waiting.since })),
+    waiters: [...pool.core.waiters].map(({ id, waiting }) => ({
+      id,
+      sinceMs: waiting.since,
+      shares: pool.core.waiters.isSharing(waiting) && waiting.passedOver === 0,
+    })),
     holders: new Set([...pool.clients.in(ClientState.active)].map((client) => client.id)),
+    riders: new Map(
+      [...pool.clients.in(ClientState.active)]
+        .filter((client) => client.isRiding)
+        .map((client) => {
+          const isShared = client.ride?.rides?.server.place.state === ServerState.shared;
+          return [client.id, { sinceMs: client.waiting.since, isShared }];
+        }),
+    ),
     problems,
   };
 }

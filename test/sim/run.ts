@@ -35,6 +35,9 @@ export interface RunReport {
   /** How the clients ended, counted. */
   readonly outcomes: ReadonlyMap<string, number>;
   readonly cancelsHit: number;
+  /** Statements that were sent behind others' on one server, and how often one was moved from there. */
+  readonly rides: number;
+  readonly moves: number;
   /** Statements that were cancelled while they waited for a server. */
   readonly spared: number;
   readonly faults: number;
@@ -63,6 +66,8 @@ const REPLICATION_ENDS = ["database configuration changed", "client_login_timeou
 const TIMER_ECHO_MS = 61_000;
 
 class Run implements ClientHost {
+  #rides = 0;
+  #moves = 0;
   readonly outcomes = new Map<string, number>();
   readonly #seed: number;
   readonly #options: RunOptions;
@@ -158,6 +163,9 @@ class Run implements ClientHost {
         await world.runUntil(broken, FAULT_ECHO_MS, step);
       }
       checkRest(context);
+      const view = context.engine.inspect();
+      this.#rides = view?.rides ?? 0;
+      this.#moves = view?.moves ?? 0;
     }
     this.#checkHeld();
     // What a broken run shows while it is being taken down says nothing new.
@@ -357,6 +365,8 @@ class Run implements ClientHost {
       clients: this.#nextClient - 1,
       outcomes: this.outcomes,
       cancelsHit: this.#postgres.cancelsHit,
+      rides: this.#rides,
+      moves: this.#moves,
       spared: this.#audit.sparedCount,
       faults: this.#audit.faults.length,
       lines: chronicle.lines ?? [],

@@ -58,7 +58,9 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const tiny = !large && random.chance(0.3);
   // Who does not keep up: the client that reads, or the server that is written to.
   const slowServer = large && random.chance(0.5);
-  const users = random.chance(0.3) ? ["alice", "bob"] : ["alice"];
+  // Many clients on few servers, who mostly read: their statements share.
+  const crowd = kind.pools && !large && random.chance(0.35);
+  const users = random.chance(crowd ? 0.1 : 0.3) ? ["alice", "bob"] : ["alice"];
   const modes: readonly SimPoolMode[] = kind.pools
     ? ["transaction", "transaction", "transaction", "session", "statement"]
     : ["session"];
@@ -66,7 +68,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const databases = Array.from({ length: count }, (_, at) => ({
     name: `db${at}`,
     poolMode: random.pick(modes),
-    poolSize: random.between(1, 4),
+    poolSize: random.between(1, crowd ? 2 : 4),
   }));
   const blocks = databases.every((database) => database.poolMode !== "statement");
   const fates: readonly BackendFate["how"][] = kind.judgesMessages
@@ -75,12 +77,12 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const timeouts = kind.pools ? drawTimeouts(random) : new Map<string, readonly string[]>();
   const reserve = kind.pools && random.chance(0.2) ? 1 : 0;
   const databaseMax = kind.pools && random.chance(0.25) ? random.between(1, 4) : 0;
-  const clientsTotal = random.between(1, large ? 4 : 14);
+  const clientsTotal = crowd ? random.between(8, 30) : random.between(1, large ? 4 : 14);
   const scenario: Omit<Scenario, "hostName" | "replicationChance"> = {
     calm,
     network: {
       latencyMaxMs: random.pick(tiny ? [0.1, 1, 5] : [0.1, 1, 5, 30]),
-      cutChance: random.pick([0, 0.1, 0.5, 0.95]),
+      cutChance: random.pick(crowd ? [0, 0, 0.05] : [0, 0.1, 0.5, 0.95]),
       partialWriteChance: random.pick([0, 0.1, 0.5]),
       windowsBytes: tiny
         ? random.pick([[64, 1000, 16_384], [100]])
@@ -97,7 +99,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
         ? { welcome: 9, slow: 1 }
         : { welcome: 12, slow: 2, refused: 1, dropped: 1, hanging: kind.pools ? 0.5 : 0 },
     },
-    clients: drawClients(random, kind, blocks, large, slowServer, timeouts.size > 0),
+    clients: drawClients(random, kind, blocks, large, slowServer, timeouts.size > 0, crowd),
     databases,
     users,
     settings: {
@@ -108,13 +110,14 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       ...(random.chance(0.2) ? { min_pool_size: "1" } : {}),
       ...(random.chance(0.2) ? { server_round_robin: "1" } : {}),
       ...(random.chance(0.15) ? { server_reset_query_always: "1" } : {}),
+      ...drawSharing(random),
       ...(random.chance(0.2) ? { server_lifetime: "1" } : {}),
       ...(random.chance(0.2) ? { server_idle_timeout: "1" } : {}),
       ...(random.chance(0.2) ? { server_check_delay: "0" } : {}),
       ...(random.chance(0.2) ? { max_prepared_statements: "2" } : {}),
     },
     clientsTotal,
-    clientsAtOnce: random.between(1, Math.min(8, clientsTotal)),
+    clientsAtOnce: crowd ? random.between(4, clientsTotal) : random.between(1, Math.min(8, clientsTotal)),
     outages:
       calm || random.chance(0.6)
         ? []
@@ -134,6 +137,17 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const hostName = kind.pools && random.chance(0.4) ? drawHostName(random, calm) : null;
   const replicationChance = kind.pools ? random.pick([0.3, 0, 0, 0, 0]) : 0;
   return { ...scenario, hostName, replicationChance, settings: { ...scenario.settings, ...hostName?.settings } };
+}
+
+/** Off now and then; else soon, so that the few statements of a run get to share. */
+function drawSharing(random: Random): Readonly<Record<string, string>> {
+  if (random.chance(0.15)) return { sharing: "0" };
+  return {
+    sharing_short_runs: random.pick(["0", "0", "1", "3"]),
+    sharing_short_time: random.pick(["1", "10", "50", "300"]),
+    sharing_depth: random.pick(["2", "4", "16"]),
+    sharing_low_mark: random.pick(["0", "1", "4"]),
+  };
 }
 
 /** Moves disturb nobody, calm or not; a name that is lost does. */
@@ -180,6 +194,7 @@ function drawClients(
   large: boolean,
   slowServer: boolean,
   timeouts: boolean,
+  crowd: boolean,
 ): ClientTemper {
   const weight = () => random.pick([0, 1, 1, 3]);
   const actions: Record<Action, number> = {
@@ -210,9 +225,13 @@ function drawClients(
     "portal",
     "setting",
   ] as const);
-  if (random.chance(0.5)) actions[theme] += 12;
+  if (random.chance(0.5) && !crowd) actions[theme] += 12;
+  if (crowd)
+    for (const other of ["portal", "pipeline", "flush", "block", "copyIn", "copyOut"] as const) actions[other] /= 4;
+  if (crowd) for (const read of ["simple", "extended", "prepared"] as const) actions[read] += random.pick([0, 4, 12]);
+  if (crowd) actions.cancel += random.pick([0, 0, 4]);
   return {
-    actionsMax: large ? 4 : random.pick([3, 8, 15]),
+    actionsMax: large ? 4 : crowd ? 25 : random.pick([3, 8, 15]),
     actions,
     endings: {
       terminate: 4,
@@ -222,12 +241,13 @@ function drawClients(
       malformed: kind.judgesMessages ? weight() / 2 : 0,
     },
     failChance: random.pick([0, 0.05, 0.3]),
+    readChance: crowd ? 1 : random.pick([0.2, 0.6, 1]),
     noticeChance: random.pick([0, 0.2]),
-    thinkMaxMs: timeouts ? 2500 : large ? 300 : random.pick([1, 30, 300]),
+    thinkMaxMs: timeouts ? 2500 : large ? 300 : random.pick(crowd ? [1, 5] : [1, 30, 300]),
     rowsMax: large ? 300 : random.pick([3, 20, 40]),
     rowBytesMax: large ? 16_000 : random.pick([20, 100, 2000]),
     pauseMaxMs: random.pick([2, 30, 200]),
-    dribbleChance: random.pick([0, 0.1, 0.6]),
+    dribbleChance: random.pick(crowd ? [0, 0.05] : [0, 0.1, 0.6]),
     names: random.between(1, 4),
     blocks,
   };

@@ -2,7 +2,9 @@
  * The language that the scripted PostgreSQL understands: a few statements that look like SQL and say what they answer.
  *
  *     SELECT rows(3,20) pause(5) <c7:12>        three rows of 20 bytes after 5 ms, asked by client 7 as its 12th statement
- *     SELECT rows(3,20) $1                      the same; who asks is said by the first parameter
+ *     SELECT rows(3,20), $1                     the same; who asks is said by the first parameter
+ *     SELECT 'rows(3,20) pause(5)'              the same, as a constant: to the pooler it is a read like any other
+ *     SELECT 'FAIL'                             a read that fails
  *     SELECT rows(9,20) stream(3,2)             rests 2 ms after each third row
  *     INSERT, FAIL, BEGIN, COMMIT, ROLLBACK, SET name = 'value', SHOW name, DISCARD ALL, DEALLOCATE ALL
  *     COPY t FROM STDIN [fail(2)|refused]       fails at the second CopyData, or before any
@@ -43,9 +45,12 @@ export interface Statement {
   /** "c7:12", or null when a parameter says it or nobody does. */
   readonly identity: string | null;
   readonly takesParameter: boolean;
+  /** It may be run more than once: PostgreSQL is not changed by it. */
+  readonly isRead: boolean;
 }
 
 const VERBS: readonly (readonly [RegExp, Verb])[] = [
+  [/^SELECT 'FAIL/, "fail"],
   [/^(SELECT|select)\b/, "select"],
   [/^INSERT\b/, "insert"],
   [/^FAIL\b/, "fail"],
@@ -92,6 +97,7 @@ function parseStatement(text: string): Statement {
     value: (set?.[2] ?? "").replaceAll("''", "'"),
     identity,
     takesParameter: words.includes("$1"),
+    isRead: verb === "select" || words.startsWith("SELECT 'FAIL"),
   };
 }
 

@@ -70,6 +70,11 @@ const shows: readonly ExpectedDifference[] = [
     reason: "A setting of its own: how long a statement may run on when its client is gone.",
   },
   {
+    scenario: everywhere,
+    what: /SHOW CONFIG:\n\+ D sharing\w*: /,
+    reason: "Settings of its own: short reads that would have to wait share servers.",
+  },
+  {
     scenario: /^console/,
     what: /SHOW MEM:\n\+ D (?:heap|external|rss): /,
     reason: "The memory of the runtime, in rows of its own.",

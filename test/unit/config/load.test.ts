@@ -200,6 +200,7 @@ describe("[databases]", () => {
       maxDbClientConnections: null,
       serverLifetimeMs: null,
       queryWaitTimeoutMs: null,
+      sharing: null,
       connectQuery: null,
       startupParameters: [],
       auto: false,
@@ -230,6 +231,7 @@ describe("[databases]", () => {
       maxDbClientConnections: 4,
       serverLifetimeMs: 5000,
       queryWaitTimeoutMs: 0,
+      sharing: null,
       loadBalanceHosts: "disable",
       connectQuery: "set a=b",
       startupParameters: [
@@ -255,6 +257,7 @@ describe("[databases]", () => {
       maxDbClientConnections: null,
       serverLifetimeMs: null,
       queryWaitTimeoutMs: null,
+      sharing: null,
     });
   });
 
@@ -331,8 +334,9 @@ test("[users] and [peers]", () => {
     transactionTimeoutMs: 6000,
     clientIdleTimeoutMs: null,
     queryWaitTimeoutMs: 0,
+    sharing: null,
   });
-  expect(Object.values(users.get("b") ?? {})).toEqual(["b", ...Array.from({ length: 10 }, () => null)]);
+  expect(Object.values(users.get("b") ?? {})).toEqual(["b", ...Array.from({ length: 11 }, () => null)]);
   expect([...peers.values()]).toEqual([
     { id: 1, host: "/dir", port: 6432, poolSize: null },
     { id: 65535, host: "h", port: 7, poolSize: 8 },

@@ -1,6 +1,8 @@
 /** A host that records what the pool tells it, for tests of single rules. Nothing happens by itself: the test plays PostgreSQL. */
 import type { Budget } from "../../../src/pool/budget.ts";
 import { Pool } from "../../../src/pool/pool.ts";
+import { Fit } from "../../../src/pool/pool-host.ts";
+import type { SealReason } from "../../../src/pool/pool-host.ts";
 import type { PoolHost, PoolPolicy, PoolServer } from "../../../src/pool/pool.ts";
 import type { ServerState } from "../../../src/pool/server-state.ts";
 import type { Slot } from "../../../src/pool/slot.ts";
@@ -18,6 +20,8 @@ export class FakeServer implements PoolServer<FakeServer> {
   usedAt = 0;
   closeNeeded = false;
   dirty = false;
+  riders = 0;
+  sealed = false;
 
   constructor(name: string, dedicated = false) {
     this.name = name;
@@ -33,6 +37,12 @@ export class FakeHost implements PoolHost<FakeServer, string> {
   readonly checks: FakeServer[] = [];
   readonly retired: { server: FakeServer; reason: string }[] = [];
   readonly lines: string[] = [];
+  /** Waiters whose name begins so may share. */
+  sharers = "~";
+  readonly rides: { waiter: string; server: FakeServer }[] = [];
+  readonly seals: { server: FakeServer; reason: SealReason }[] = [];
+  onFree: (server: FakeServer) => void = () => {};
+  fits: (waiter: string, server: FakeServer) => Fit = () => Fit.rides;
   clients = true;
   /** Replaceable, for tests of what happens when a callback calls back. */
   onOpen: (slot: Slot) => void = () => {};
@@ -48,6 +58,22 @@ export class FakeHost implements PoolHost<FakeServer, string> {
   serve(waiter: string, server: FakeServer): void {
     this.served.push({ waiter, server });
     this.onServe(waiter, server);
+  }
+  mayShare(waiter: string): boolean {
+    return waiter.startsWith(this.sharers);
+  }
+  fit(waiter: string, server: FakeServer): Fit {
+    return this.fits(waiter, server);
+  }
+  ride(waiter: string, server: FakeServer): void {
+    server.riders++;
+    this.rides.push({ waiter, server });
+  }
+  free(server: FakeServer): void {
+    this.onFree(server);
+  }
+  sealed(server: FakeServer, reason: SealReason): void {
+    this.seals.push({ server, reason });
   }
   check(server: FakeServer): void {
     this.checks.push(server);
@@ -83,6 +109,8 @@ export function policyOf(changes: Partial<PoolPolicy> = {}): PoolPolicy {
     roundRobin: false,
     loginsAtOnceMax: 1,
     keepFilled: false,
+    shareDepth: 0,
+    shareLowMark: 0,
     ...changes,
   };
 }

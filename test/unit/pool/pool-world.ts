@@ -7,6 +7,7 @@
  */
 import { Budget } from "../../../src/pool/budget.ts";
 import { Pool } from "../../../src/pool/pool.ts";
+import { Fit } from "../../../src/pool/pool-host.ts";
 import type { PoolHost, PoolPolicy } from "../../../src/pool/pool.ts";
 import { ServerState } from "../../../src/pool/server-state.ts";
 import type { Slot } from "../../../src/pool/slot.ts";
@@ -94,7 +95,23 @@ class Side implements PoolHost<FakeServer, Client> {
     );
   }
 
-  // ── what the pool says ──
+  // ── what the pool says; of sharing there are worlds of their own ──
+
+  mayShare(): boolean {
+    return false;
+  }
+
+  fit(): Fit {
+    return Fit.alone;
+  }
+
+  ride(): void {
+    law(false, "nobody rides who may not share");
+  }
+
+  sealed(): void {
+    law(false, "nothing is sealed that is not shared");
+  }
 
   open(slot: Slot, owner: Client | null): void {
     const { policy, world } = this;
@@ -421,6 +438,8 @@ export class PoolWorld {
         roundRobin: false,
         loginsAtOnceMax: 1,
         keepFilled: false,
+        shareDepth: 0,
+        shareLowMark: 0,
         ...changes,
       };
       // Two databases and two users: each pair of pools shares something.

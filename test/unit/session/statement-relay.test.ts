@@ -12,6 +12,7 @@ import type { ErrorToSend } from "../../../src/protocol/error-messages.ts";
 import type { Client } from "../../../src/session/client.ts";
 import type { Server } from "../../../src/session/server.ts";
 import { isReadable, MessageParts, Relayed, relayStatementMessage } from "../../../src/session/statement-relay.ts";
+import { RideUnit } from "../../../src/session/ride-unit.ts";
 import { ClientStatements, ServerStatements, StatementStore } from "../../../src/state/prepared-statement.ts";
 import { TrackedParameters } from "../../../src/state/tracked-parameters.ts";
 import * as wire from "../../support/wire-client.ts";
@@ -116,6 +117,7 @@ class FakeClient implements EntryOwner {
     this.statements = new ClientStatements(bench.store);
     this.engine = {
       parts: new MessageParts(),
+      rideUnit: new RideUnit(),
       statements: bench.store,
       parameters: tracked,
       settings: { maxPreparedStatements: bench.max },
