@@ -5,13 +5,12 @@ import type { LoadCase } from "./bench-results.ts";
 import { callCountingProblem, countCalls } from "./call-counter.ts";
 import { type LoadTools, poolersOfCase, runLoadCase } from "./load-part.ts";
 import { Part } from "./options.ts";
+import type { Seat } from "./seats.ts";
 import { Workload } from "./workload.ts";
 
 const CLIENTS = 500;
 const POOL_SIZE = 20;
 const ROUNDS_MAX = 3;
-/** perf is attached when the window has opened and must be done before it closes; on a busy machine it takes its time. */
-const SECONDS_MIN = 5;
 const COUNTED_SECONDS = 2;
 
 /** Runs the part for every pooler, or says why it cannot. */
@@ -29,8 +28,7 @@ export async function runCallsPart(tools: LoadTools): Promise<LoadCase[] | strin
       workload: Workload.select,
       protocol,
       clients: CLIENTS,
-      secondsMin: SECONDS_MIN,
-      countCalls: (seat: { pid: number | null }) => countCalls(seat.pid as number, port, COUNTED_SECONDS),
+      countCalls: (seat: Seat) => countCalls(seat, port, COUNTED_SECONDS),
     };
     const keys = poolersOfCase(options, POOL_SIZE);
     cases.push(await runLoadCase(tools, specification, keys, Math.min(options.rounds, ROUNDS_MAX)));

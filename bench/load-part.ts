@@ -14,7 +14,7 @@ import {
   type LoadSeatRounds,
   type SeatKey,
 } from "./bench-results.ts";
-import { type CallTotals, callsPerTransaction } from "./call-counter.ts";
+import type { CallCounts } from "./call-counter.ts";
 import { type BenchOptions, Part, type Protocol, SeatName } from "./options.ts";
 import { type LoadResult, runLoad } from "./pgbench-run.ts";
 import type { Processes, RunningProcess } from "./processes.ts";
@@ -35,7 +35,7 @@ export type LoadSpecification = Omit<LoadCase, "seats"> & {
   /** The window of a full run, where the option's is too short for what is measured. */
   readonly secondsMin?: number;
   /** Run at the window's opening, beside the load. */
-  readonly countCalls?: (seat: Seat) => Promise<CallTotals>;
+  readonly countCalls?: (seat: Seat) => Promise<CallCounts>;
 };
 
 export interface LoadTools {
@@ -177,7 +177,7 @@ async function runOnce(
   const measureSeconds = Math.max(options.measureSeconds, options.quick ? 0 : secondsMin);
   const warmUpSeconds = options.warmUpSeconds + (round === 0 ? FIRST_WARM_UP_EXTRA_SECONDS : 0);
   let neighbour: RunningProcess | null = null;
-  let calls: Promise<CallTotals> | null = null;
+  let calls: Promise<CallCounts> | null = null;
   let isCounting = false;
   try {
     if (beside !== undefined) neighbour = startBeside(tools, seat, protocol, beside);
@@ -190,6 +190,7 @@ async function runOnce(
       reconnect,
       warmUpSeconds,
       measureSeconds,
+      ...(countCalls === undefined ? {} : { isHeld: () => isCounting }),
       onOpening: () => {
         if (countCalls === undefined) return;
         isCounting = true;
@@ -198,10 +199,10 @@ async function runOnce(
       },
     });
     if (isCounting) throw new Error("counting took longer than the load");
-    const totals = await (calls as Promise<CallTotals> | null);
+    const counted = await (calls as Promise<CallCounts> | null);
     if (neighbour !== null && neighbour.end !== null) throw new Error(`beside it: ${neighbour.stderrTail.trim()}`);
     tools.say(`${title}: ${Math.round(result.tps)} tps`);
-    return totals === null ? result : { ...result, calls: callsPerTransaction(totals, result.tps) };
+    return counted === null ? result : { ...result, calls: counted };
   } catch (error) {
     tools.say(`${title}: ${(error as Error).message}`);
     return failureOf(error);

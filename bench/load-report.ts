@@ -116,13 +116,12 @@ function printLoad(cases: readonly LoadCase[]): string {
 }
 
 function printCalls(cases: readonly LoadCase[]): string {
-  const head = [...WHAT, "clients' sockets", "servers' sockets", "waits", "other", "all", "tps"];
+  const head = [...WHAT, "clients' sockets", "servers' sockets", "waits", "other", "all"];
   return tableOf(head, cases, (row, one) => [
     ...whatOf(one, row),
     ...(["client", "server", "waits", "other", "all"] as const).map((name) =>
       formatNumber(middle(row, ({ calls }) => calls?.[name] ?? null)),
     ),
-    formatNumber(middle(row, tpsOf)),
   ]);
 }
 

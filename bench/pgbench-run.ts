@@ -33,6 +33,8 @@ export interface LoadRequest {
   readonly everyLatency?: boolean;
   /** Called when the window opens. */
   readonly onOpening?: () => void;
+  /** Asked when the window could close: true keeps the load going for a while, behind the window. */
+  readonly isHeld?: () => boolean;
 }
 
 export interface LoadResult {
@@ -67,6 +69,8 @@ const SAMPLING_RATE = 0.1;
  * its own timer's signal, SIGALRM, as soon as the last report is in: it then ends as if the time were over.
  */
 const TIME_TO_SPARE_SECONDS = 5;
+/** Before that, whoever holds the load must let it go. */
+const HOLD_SECONDS_MAX = 20;
 /** For connecting and for the last answers. After that somebody does not answer, and the run is ended. */
 const PATIENCE_SECONDS = 30;
 
@@ -105,7 +109,7 @@ async function runLogged(
         }
         const count = readings.push(takeReading(progress, seat.pid));
         if (count === request.warmUpSeconds) request.onOpening?.();
-        if (count === reports) running.child.kill("SIGALRM");
+        if (count >= reports && request.isHeld?.() !== true) running.child.kill("SIGALRM");
       }
     },
   });
@@ -149,6 +153,10 @@ async function runLogged(
   };
 }
 
+function timeToSpare({ isHeld }: LoadRequest): number {
+  return isHeld === undefined ? TIME_TO_SPARE_SECONDS : HOLD_SECONDS_MAX;
+}
+
 function lastLine(text: string): string {
   return text.trimEnd().split("\n").at(-1) ?? "";
 }
@@ -172,7 +180,7 @@ function pgbenchArguments(seat: Seat, request: LoadRequest, logFolder: string): 
     `--protocol=${request.protocol}`,
     `--client=${request.clients}`,
     `--jobs=${Math.min(2, request.clients)}`,
-    `--time=${request.warmUpSeconds + request.measureSeconds + TIME_TO_SPARE_SECONDS}`,
+    `--time=${request.warmUpSeconds + request.measureSeconds + timeToSpare(request)}`,
     "--progress=1",
     "--progress-timestamp",
     "--log",
