@@ -32,20 +32,20 @@ export const SHARING_SETTINGS = [
     sortAs: "~sharing_short_time",
     type: "milliseconds",
     default: "10",
-    doc: "A statement is short if it has been answered within this time, and one that takes longer is left alone on its connection. Milliseconds.",
+    doc: "A statement is short if it is answered within this time, on average; so much work may be ahead of it on a shared connection. One that runs five times as long is left alone there. Milliseconds.",
   },
   {
     name: "sharing_short_bytes",
     sortAs: "~sharing_short_bytes",
     type: "count",
     default: "16384",
-    doc: "A statement is short if its answer is no longer than this. Bytes.",
+    doc: "A statement is short if its answer is no longer than this, on average. Bytes.",
   },
   {
     name: "sharing_short_runs",
     sortAs: "~sharing_short_runs",
     type: "count",
     default: "3",
-    doc: "How often a statement must have been short before it shares.",
+    doc: "How often a statement must have run before it shares.",
   },
 ] as const satisfies readonly SettingRow[];

@@ -25,8 +25,8 @@ import type { Server } from "./server.ts";
 import type { ServerSeeker } from "./server-holder.ts";
 import type { ServerPool } from "./server-pool.ts";
 
-/** So much of work, by what is known of the statements, may be on a shared server, in times of what a short one may take. */
-const AHEAD_MAX = 2;
+/** A head that goes on for so many times of what is short, on average, holds nobody up any more. */
+const HEAD_MAX = 5;
 
 /** Encodings in which the second byte of a character may be one that means something in ASCII. */
 const AMBIGUOUS_ENCODING = /^(sjis|shift_jis_2004|big5|gbk|gb18030|uhc|johab)$/i;
@@ -126,7 +126,7 @@ export class PoolSharing implements Settling {
     if (server.outbox.full) return Fit.full;
     const { rides } = server;
     if (rides === null || rides.length === 0) return Fit.rides;
-    return rides.aheadMs + record.meanMs > AHEAD_MAX * this.#limits.durationMaxMs ? Fit.full : Fit.rides;
+    return rides.aheadMs > this.#limits.durationMaxMs ? Fit.full : Fit.rides;
   }
 
   /** It might when it began to wait. The catalogue may have changed since. */
@@ -139,6 +139,11 @@ export class PoolSharing implements Settling {
     const tracked = this.#pool.engine.parameters;
     if (parameters !== server.parameters && tracked.differing(parameters, server.parameters).length > 0) return false;
     return ride.statement === null || server.statements.has(ride.statement);
+  }
+
+  /** Whether a statement counts as short by the settings of now. */
+  isShort(record: StatementRecord): boolean {
+    return record.isShort(this.#limits);
   }
 
   /** `seeker`, which has left the queue, rides on `server`. */
@@ -206,12 +211,12 @@ export class PoolSharing implements Settling {
   #watch(): void {
     if (this.#isWatching) return;
     this.#isWatching = true;
-    this.#pool.engine.world.clock.after(this.#limits.durationMaxMs, () => {
+    this.#pool.engine.world.clock.after(HEAD_MAX * this.#limits.durationMaxMs, () => {
       this.#isWatching = false;
       let isBusy = false;
       for (const rides of this.#underWay()) {
         isBusy = true;
-        rides.watch(this.#limits.durationMaxMs, this.#pool.engine.turn.now);
+        rides.watch(HEAD_MAX * this.#limits.durationMaxMs, this.#pool.engine.turn.now);
       }
       if (isBusy) this.#watch();
     });

@@ -58,6 +58,11 @@ export class Ride implements EntryOwner {
     this.statement = null;
   }
 
+  /** How long its statement takes on average. */
+  get expectedMs(): number {
+    return this.record?.meanMs ?? 0;
+  }
+
   get isRiding(): boolean {
     return this.rides !== null;
   }

@@ -39,6 +39,9 @@ export class Rides implements ServerHolder {
   readonly isMidMessage = false;
   /** In the order of the pipeline; null: nobody wants the answer any more. */
   readonly #entries: (Ride | null)[] = [];
+  readonly #expectedMs: number[] = [];
+  /** How long, by what was known of them, the units will take that are here. */
+  aheadMs = 0;
   /** Since when the first is the first: monotonic ms. */
   headSince = 0;
   #isHeadCancelled = false;
@@ -65,13 +68,6 @@ export class Rides implements ServerHolder {
     return this.#entries.filter((ride) => ride !== null);
   }
 
-  /** How long, by what is known of them, the units will take that are here. */
-  get aheadMs(): number {
-    let ms = 0;
-    for (const ride of this.#entries) ms += ride?.record?.meanMs ?? 0;
-    return ms;
-  }
-
   /** What PostgreSQL reports of its own accord comes with the head's answer, and its client is told. */
   get parameters(): ParameterValues {
     return this.head?.client.parameters ?? this.server.parameters;
@@ -91,6 +87,8 @@ export class Rides implements ServerHolder {
     const { server } = this;
     if (this.#entries.length === 0) this.#becomesHead();
     this.#entries.push(ride);
+    this.#expectedMs.push(ride.expectedMs);
+    this.aheadMs += ride.expectedMs;
     server.riders = this.#entries.length;
     ride.rides = this;
     sendUnit(ride, server);
@@ -101,8 +99,9 @@ export class Rides implements ServerHolder {
     const { server } = this;
     const { turn } = server.engine;
     this.#entries.shift();
+    this.aheadMs -= this.#expectedMs.shift() ?? 0;
     server.riders = this.#entries.length;
-    owner?.record?.ran(turn.now - this.headSince, owner.answeredBytes, turn.now);
+    owner?.record?.ran(turn.now - this.headSince, owner.answeredBytes);
     this.#becomesHead();
     // What was to end the one that has ended must not end another.
     for (const cancel of server.cancels) cancel.targetReleased();
@@ -203,6 +202,8 @@ export class Rides implements ServerHolder {
   /** Nothing that was not answered in part has been heard of: it runs elsewhere. */
   serverLost(server: Server, error: ErrorToSend, cut: boolean): void {
     const entries = this.#entries.splice(0);
+    this.#expectedMs.length = 0;
+    this.aheadMs = 0;
     server.riders = 0;
     for (const [index, ride] of entries.entries()) {
       if (ride === null) continue;

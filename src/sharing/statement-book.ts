@@ -43,6 +43,11 @@ export class StatementBook {
     return this.#sizeBytes;
   }
 
+  /** All that it knows, in no order. */
+  *[Symbol.iterator](): IterableIterator<StatementRecord> {
+    for (const record of this.#places) if (record !== null) yield record;
+  }
+
   /**
    * The record of the SQL text `memory[start, end)`, which has no terminating zero; a new one if there is none. Texts that
    * cannot be told from others have none: the refusal says why. `multibyteSafe`: whether in the client's encoding a byte

@@ -56,13 +56,13 @@ export class StatementRecord {
     return this.#fingerprint.length;
   }
 
-  /** Notes a run that took `durationMs` from being the server's next to its end at `nowMs`, and the bytes of its answer. */
-  ran(durationMs: number, answerBytes: number, nowMs: number): void {
+  /** Notes a run that took `durationMs` from being the server's next to its end, and the bytes of its answer. */
+  ran(durationMs: number, answerBytes: number): void {
     this.wasUsed = true;
-    this.#runs.add(durationMs, answerBytes, nowMs);
+    this.#runs.add(durationMs, answerBytes);
   }
 
-  /** Whether it ran often enough, and lately always quickly and with a small answer. */
+  /** Whether it ran often enough, and lately quickly and with a small answer on average. */
   isShort(limits: ShortLimits): boolean {
     return this.#runs.isShort(limits);
   }

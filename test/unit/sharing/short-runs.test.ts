@@ -1,84 +1,60 @@
-/** When a statement counts as short: how many good runs it takes, and what bad ones cost. */
-import { describe, expect, test } from "vitest";
+/** Which statements are taken for short, from how they have run. */
+import { describe, expect, it } from "vitest";
 import { type ShortLimits, ShortRuns } from "../../../src/sharing/short-runs.ts";
 
 const limits: ShortLimits = { runsMin: 3, durationMaxMs: 10, bytesMax: 16_384 };
 
-/** Good runs, one a millisecond from `nowMs` on, until it is short; how many it took. */
-function runsUntilShort(runs: ShortRuns, nowMs = 0): number {
+function after(...runs: readonly (readonly [ms: number, bytes: number])[]): ShortRuns {
+  const short = new ShortRuns();
+  for (const [ms, bytes] of runs) short.add(ms, bytes);
+  return short;
+}
+
+/** So many short runs it takes. */
+function runsUntilShort(runs: ShortRuns): number {
   let count = 0;
-  while (!runs.isShort(limits)) {
-    runs.add(1, 100, nowMs + count);
-    count++;
-    if (count > 10_000) throw new Error("never short");
+  for (; !runs.isShort(limits); count++) {
+    if (count > 200) throw new Error("it is never taken for short");
+    runs.add(1, 100);
   }
   return count;
 }
 
-describe("a statement", () => {
-  test("is short after some good runs", () => {
+describe("a statement is short", () => {
+  it("when it has been short so many times", () => {
     expect(runsUntilShort(new ShortRuns())).toBe(3);
+    expect(new ShortRuns().isShort({ ...limits, runsMin: 0 })).toBe(true);
   });
 
-  test("that ran before anybody asked is judged by its worst run", () => {
-    const good = new ShortRuns();
-    const bad = new ShortRuns();
-    for (let i = 0; i < 3; i++) good.add(10, 16_384, i);
-    for (let i = 0; i < 3; i++) bad.add(i === 0 ? 11 : 1, 100, i);
-    expect([good.isShort(limits), bad.isShort(limits)]).toEqual([true, false]);
+  it("by its time and by its answer, each on average, the limits included", () => {
+    const edge = [10, 16_384] as const;
+    expect(after(edge, edge, edge).isShort(limits)).toBe(true);
+    expect(after([11, 1], [11, 1], [11, 1]).isShort(limits)).toBe(false);
+    expect(after([1, 16_385], [1, 16_385], [1, 16_385]).isShort(limits)).toBe(false);
   });
 
-  test.each([
-    ["longer than the limit", 10.1, 100],
-    ["larger than the limit", 1, 16_385],
-  ])("is not short after one run that was %s", (_what, durationMs, bytes) => {
-    const runs = new ShortRuns();
-    runsUntilShort(runs);
-    runs.add(durationMs, bytes, 10);
-    expect(runs.isShort(limits)).toBe(false);
-  });
-
-  test("has to run well more often with each bad run, within a bound", () => {
-    const runs = new ShortRuns();
-    const needed = [runsUntilShort(runs)];
-    for (let i = 0; i < 9; i++) {
-      runs.add(100, 100, 1);
-      needed.push(runsUntilShort(runs, 1));
-    }
-    expect(needed).toEqual([3, 6, 12, 24, 48, 96, 192, 192, 192, 192]);
-  });
-
-  test("is forgiven with time", () => {
-    const runs = new ShortRuns();
-    runsUntilShort(runs);
-    for (let i = 0; i < 3; i++) runs.add(100, 100, 0);
-    for (let i = 1; i <= 3; i++) runs.add(1, 100, i * 60_000);
+  it("although it was slow once in a while", () => {
+    const runs = after(...Array.from({ length: 20 }, () => [1, 100] as const), [60, 100]);
     expect(runs.isShort(limits)).toBe(true);
   });
 
-  test("is measured by limits that have changed from the next run on", () => {
-    const runs = new ShortRuns();
-    runsUntilShort(runs);
-    const tight = { ...limits, durationMaxMs: 0.5 };
-    expect(runs.isShort(tight)).toBe(true);
-    runs.add(1, 100, 10);
-    expect(runs.isShort(tight)).toBe(false);
+  it("no more when it has become slow, at once if it is very slow", () => {
+    const good = Array.from({ length: 20 }, () => [1, 100] as const);
+    expect(after(...good, [100, 100]).isShort(limits)).toBe(false);
+    expect(after(...good, [40, 100], [40, 100], [40, 100]).isShort(limits)).toBe(false);
   });
 
-  test("with no runs asked for is short at once", () => {
-    expect(new ShortRuns().isShort({ ...limits, runsMin: 0 })).toBe(true);
+  it("again after more short runs, the slower it has been", () => {
+    const slow = runsUntilShort(after([30, 1], [30, 1]));
+    const slower = runsUntilShort(after([300, 1], [300, 1]));
+    expect([slow > 3, slower > slow, slower < 40]).toEqual([true, true, true]);
   });
 });
 
-describe("the mean", () => {
-  test("begins with the first run and follows", () => {
-    const runs = new ShortRuns();
-    expect([runs.meanMs, runs.count]).toEqual([0, 0]);
-    runs.add(8, 0, 0);
-    expect(runs.meanMs).toBe(8);
-    runs.add(16, 0, 1);
-    expect([runs.meanMs, runs.count]).toEqual([9, 2]);
-    for (let i = 0; i < 100; i++) runs.add(2, 0, i);
-    expect(runs.meanMs).toBeCloseTo(2, 3);
-  });
+it("the average follows the late runs", () => {
+  const runs = after([8, 1]);
+  expect(runs.meanMs).toBe(8);
+  runs.add(0, 1);
+  expect(runs.meanMs).toBe(7);
+  expect(runs.count).toBe(2);
 });
