@@ -1,7 +1,8 @@
 /**
  * The table of all commands of the console, in the order of the help, and the way from a text to one of them.
  *
- * One row is one truth: the parser's words, who may give them, SHOW HELP and `docs/console.md` come from here.
+ * One row is one truth: the parser's words, who may give them, SHOW HELP and `docs/console.md` come from here. SHOW HELP is PgBouncer's to
+ * the letter and leaves out what only we have.
  * Counterpart: `cmd_list` and `show_map` in PgBouncer's admin.c.
  */
 import type { ConsoleCommand } from "./console-command.ts";
@@ -29,6 +30,7 @@ import { showPeerPoolsCommand, showPeersCommand } from "./show-peers.ts";
 import { showPoolsCommand } from "./show-pools.ts";
 import { showServersCommand } from "./show-servers.ts";
 import { showActiveSocketsCommand, showSocketsCommand } from "./show-sockets.ts";
+import { showSharedStatementsCommand, showSharingCommand } from "./show-sharing.ts";
 import { showStateCommand } from "./show-state.ts";
 import { showStatsAveragesCommand, showStatsCommand, showStatsTotalsCommand } from "./show-stats.ts";
 import { showTotalsCommand } from "./show-totals.ts";
@@ -38,6 +40,7 @@ import { shutdownCommand } from "./shutdown.ts";
 import { suspendCommand } from "./suspend.ts";
 import { waitCloseCommand } from "./wait-close.ts";
 
+/** PgBouncer's. */
 const LISTED: readonly ConsoleCommand[] = [
   showConfigCommand,
   showDatabasesCommand,
@@ -74,8 +77,15 @@ const LISTED: readonly ConsoleCommand[] = [
   waitCloseCommand,
 ];
 
-/** Every command, once, that the help and the reference page name. */
-export const COMMAND_TABLE: readonly ConsoleCommand[] = Object.freeze([makeShowHelp(LISTED), ...LISTED]);
+/** Those that PgBouncer does not have. */
+export const OWN_COMMANDS: readonly ConsoleCommand[] = Object.freeze([showSharingCommand, showSharedStatementsCommand]);
+
+/** Every command, once, that the reference page names. */
+export const COMMAND_TABLE: readonly ConsoleCommand[] = Object.freeze([
+  makeShowHelp(LISTED),
+  ...LISTED,
+  ...OWN_COMMANDS,
+]);
 
 const BY_NAME: ReadonlyMap<string, ConsoleCommand> = new Map(
   [...COMMAND_TABLE, ...driverShowCommands].map((command) => [command.name.toLowerCase(), command]),

@@ -1,4 +1,4 @@
-/** SHOW HELP: the commands, in a notice that is PgBouncer's to the letter. There are no rows. */
+/** SHOW HELP: PgBouncer's commands, in a notice that is PgBouncer's to the letter. There are no rows. */
 import { ConsoleLevel } from "../pooler/console-level.ts";
 import type { ConsoleCommand } from "./console-command.ts";
 
@@ -13,14 +13,14 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   "key = value": "key = arg",
 };
 
-/** `others`: every other command, in the order of the help. */
+/** `others`: every other command that it lists, in its order. */
 export function makeShowHelp(others: readonly ConsoleCommand[]): ConsoleCommand {
   const command: ConsoleCommand = {
     name: "SHOW HELP",
     argument: "",
     level: ConsoleLevel.stats,
     columns: [],
-    doc: "This list, as a notice.",
+    doc: "The commands that PgBouncer has too, as a notice.",
     run: (call) => {
       call.notice("Console usage", helpText([command, ...others]));
       call.done("SHOW");

@@ -54,6 +54,17 @@ export class CatalogueWatch {
     return ageMs < BELIEVED_MS ? this.#facts : null;
   }
 
+  /** As `facts`, for who only looks: wishes for nothing. */
+  peek(pool: ServerPool): CatalogueFacts | null {
+    const isKnown = this.#entry === pool.database.entry && pool.engine.turn.now - this.#readAt < BELIEVED_MS;
+    return isKnown ? this.#facts : null;
+  }
+
+  /** Why the last reading came to nothing; null if it did not fail. */
+  get failure(): string | null {
+    return this.#loggedFailure;
+  }
+
   /**
    * A statement has changed names' meanings, as far as its tag tells: what is known is not true any more. To be called when its
    * CommandComplete comes, and again when the transaction that it ran in is over: others see the change only then.

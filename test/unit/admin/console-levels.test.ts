@@ -5,7 +5,7 @@ import { ConsoleLevel } from "../../../src/pooler/console-level.ts";
 import { bind, execute, parse, sync } from "../../support/wire-client.ts";
 import { ConsoleHarness } from "./console-harness.ts";
 
-/** PgBouncer's list. */
+/** PgBouncer's list, and ours behind it. */
 const ADMIN_ONLY = [
   "SET",
   "RELOAD",
@@ -20,6 +20,7 @@ const ADMIN_ONLY = [
   "KILL_CLIENT",
   "WAIT_CLOSE",
   "SHOW FDS",
+  "SHOW SHARED_STATEMENTS",
 ];
 
 /** A text for each command that is complete and does something. */
@@ -43,7 +44,7 @@ function textOf(name: string): string {
 
 const NAMES = COMMAND_TABLE.map(({ name }) => name);
 
-test("the table says the same as PgBouncer's code", () => {
+test("the table says the same as PgBouncer's code, and that texts of statements are for admins only", () => {
   const admin = COMMAND_TABLE.filter(({ level }) => level === ConsoleLevel.admin).map(({ name }) => name);
   expect([...admin].sort()).toEqual([...ADMIN_ONLY].sort());
 });

@@ -1,9 +1,9 @@
 /**
- * The columns of every SHOW, as PgBouncer 1.25 has them (with the columns of its development branch in STATS): names,
+ * The columns of every SHOW, as PgBouncer 1.25 has them (with the columns of its development branch in STATS), and of our own: names,
  * order and types, written out. Dashboards, exporters and scripts read them by name and by position.
  */
 import { afterAll, describe, expect, test } from "vitest";
-import { COMMAND_TABLE } from "../../../src/admin/command-table.ts";
+import { COMMAND_TABLE, OWN_COMMANDS } from "../../../src/admin/command-table.ts";
 import { query } from "../../support/wire-client.ts";
 import { ConsoleHarness } from "./console-harness.ts";
 
@@ -72,6 +72,9 @@ const EXPECTED: readonly (readonly [command: string, columns: string])[] = [
   ["SHOW VERSION", "version t"],
   ["SHOW DNS_HOSTS", "hostname t, ttl q, addrs t"],
   ["SHOW DNS_ZONES", "zonename t, serial q, count i"],
+  // Ours.
+  ["SHOW SHARING", "database t, user t, event t, reason t, count q"],
+  ["SHOW SHARED_STATEMENTS", "database t, user t, statement t, may_share t, reason t, runs q, mean_us q, short t"],
 ];
 
 const harness = new ConsoleHarness();
@@ -286,7 +289,9 @@ describe("rows", () => {
     expect(result.notices[0]).toMatchObject({ S: "NOTICE", C: "00000", M: "Console usage" });
     const detail = result.notices[0]?.["D"] ?? "";
     for (const line of detail.slice(1).split("\n")) expect(line).toMatch(/^\t\S/);
-    for (const { name } of COMMAND_TABLE) expect(detail).toContain(name.replace(/^SHOW /, ""));
+    for (const command of COMMAND_TABLE) {
+      if (!OWN_COMMANDS.includes(command)) expect(detail).toContain(command.name.replace(/^SHOW /, ""));
+    }
     for (const line of [
       "SHOW PEERS|PEER_POOLS",
       "SET key = arg",
