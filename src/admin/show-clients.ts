@@ -28,8 +28,10 @@ export const showClientsCommand: ConsoleCommand = {
 
 function showPool(call: ConsoleCall, pool: ServerPool): void {
   const { pooler } = call;
-  for (const client of activeClients(pool))
-    call.row(clientRow(call, client, client.server === null && !client.isRiding ? "idle" : "active"));
+  for (const client of activeClients(pool)) {
+    const isIdle = client.server === null && !client.isRiding && client.begin?.isPending !== true;
+    call.row(clientRow(call, client, isIdle ? "idle" : "active"));
+  }
   for (const client of waitingClients(pool)) call.row(clientRow(call, client, "waiting"));
   for (const client of cancelClients(pooler, pool, true)) call.row(clientRow(call, client, "active_cancel_req"));
   for (const client of cancelClients(pooler, pool, false)) call.row(clientRow(call, client, "waiting_cancel_req"));

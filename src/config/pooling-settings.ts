@@ -112,6 +112,14 @@ export const POOLING_SETTINGS = [
     doc: "Named prepared statements kept per server in transaction and statement mode; the least used go first. 0 = names are not followed.",
   },
   {
+    name: "anonymous_statements",
+    // Behind all rows that PgBouncer has.
+    sortAs: "~anonymous_statements",
+    type: "bool",
+    default: "0",
+    doc: "1: in transaction and statement mode, a text that clients parse again and again without a name is kept prepared on servers and not parsed anew, outside transactions. PostgreSQL may then plan it once for all values (plan_cache_mode), logs it under another name, and keeps the parameter types that it inferred. Needs max_prepared_statements. PgBouncer has no such setting.",
+  },
+  {
     name: "disable_pqexec",
     type: "bool",
     default: "0",

@@ -119,6 +119,8 @@ export class Settings implements SettingFields {
   unixSocketMode!: number;
   user!: string | null;
   verbose!: number;
+  anonymousStatements!: boolean;
+  deferredBeginMs!: number;
   disconnectedQueryTimeoutMs!: number;
   sharing!: boolean;
   sharingDepth!: number;

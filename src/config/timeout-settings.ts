@@ -32,6 +32,14 @@ export const TIMEOUT_SETTINGS = [
     doc: "How long a statement outside a transaction may go on when its client has disconnected; then it is cancelled. 0 = no limit. PgBouncer has no such setting.",
   },
   {
+    name: "deferred_begin",
+    // Behind all rows that PgBouncer has.
+    sortAs: "~deferred_begin",
+    type: "milliseconds",
+    default: "0",
+    doc: "In transaction mode, a plain BEGIN is answered at once and takes a server with the first statement behind it, or after so many milliseconds; an empty transaction takes none. 0 = off. PgBouncer has no such setting.",
+  },
+  {
     name: "idle_transaction_timeout",
     type: "seconds",
     default: "0",

@@ -185,14 +185,18 @@ export class Pipeline {
     return this.#count >= STEPS_MAX;
   }
 
-  /** Written down, between two messages. Null when something in it is neither `linked`'s nor nobody's. */
-  written(): PipelineForm | null {
+  /**
+   * Written down, between two messages. Null when something in it is neither `linked`'s nor nobody's. What is `aside`'s becomes `linked`'s, who hears
+   * of it only if it fails.
+   */
+  written(aside: EntryOwner | null = null): PipelineForm | null {
     const steps: number[] = [];
     for (let i = 0; i < this.#count; i++) {
       const at = (this.#head + i) & this.#mask;
       const owner = this.#owners[at] as EntryOwner | null;
-      if (owner !== null && owner !== this.linked) return null;
-      steps.push((this.#steps[at] as number) | (owner === null ? NOBODY : 0));
+      if (owner !== null && owner !== this.linked && owner !== aside) return null;
+      const swallow = owner !== null && owner === aside ? SWALLOW : 0;
+      steps.push((this.#steps[at] as number) | (owner === null ? NOBODY : swallow));
     }
     if (this.#restOwner !== null || this.#unknown) return null;
     return {

@@ -17,9 +17,10 @@ import { noticeResponse } from "../protocol/error-messages.ts";
 import type { Client } from "../session/client.ts";
 import { ClientState } from "../session/client-state.ts";
 import type { Database } from "../session/database.ts";
+import type { DeferredBegin } from "../session/deferred-begin.ts";
 import type { Engine } from "../session/engine.ts";
 import { logDefect } from "../session/log-closing.ts";
-import { PoolerErrors, poolerError } from "../session/pooler-error.ts";
+import { PoolerErrors, poolerError, serverLostError } from "../session/pooler-error.ts";
 import type { ServerPool } from "../session/server-pool.ts";
 import type { Residents } from "./residents.ts";
 
@@ -103,7 +104,9 @@ export class Janitor {
       const waitedMs = now - (client.waiting.queued ? client.waiting.since : client.place.since);
       const queryMs = queryTimeoutMs(settings, pool.user.entry);
       const waitMs = queryWaitTimeoutMs(settings, pool.database.entry, client.user?.entry ?? null);
-      if (queryMs > 0 && waitedMs > queryMs) client.fail(poolerError(PoolerErrors.queryTimeoutWaiting));
+      const over = client.begin === null ? null : this.#transactionOver(client.begin, pool, now);
+      if (over !== null) client.fail(serverLostError(over));
+      else if (queryMs > 0 && waitedMs > queryMs) client.fail(poolerError(PoolerErrors.queryTimeoutWaiting));
       else if (waitMs > 0 && waitedMs > waitMs) client.fail(poolerError(PoolerErrors.queryWaitTimeout));
       else if (client.startup !== null || client.wasNotified) continue;
       else if (settings.queryWaitNotifyMs > 0 && waitedMs > settings.queryWaitNotifyMs) {
@@ -111,6 +114,13 @@ export class Janitor {
         client.send(WAITING_NOTICE);
       }
     }
+  }
+
+  /** Why a transaction that has begun without a server must not go on waiting for one. */
+  #transactionOver(begin: DeferredBegin, pool: ServerPool, now: number): string | null {
+    const { settings } = this.#engine;
+    const { entry } = pool.user;
+    return begin.overLimit(idleTransactionTimeoutMs(settings, entry), transactionTimeoutMs(settings, entry), now);
   }
 
   #checkIdle(pool: ServerPool, now: number): void {

@@ -125,19 +125,19 @@ export class Residents implements Directory {
   sweepRetired(): void {
     for (const pool of this.#retiredPools) {
       if (!pool.isEmpty) continue;
-      pool.core.dismantle();
+      pool.dismantle();
       this.#retiredPools.delete(pool);
     }
     for (const database of this.#retired) {
       if (database.connections.used > 0 || database.clientCount > 0) continue;
-      for (const pool of database.pools.values()) pool.core.dismantle();
+      for (const pool of database.pools.values()) pool.dismantle();
       this.#retired.delete(database);
     }
   }
 
   /** Nobody may be in it: its pools have neither clients nor servers. */
   removeDatabase(database: Database): void {
-    for (const pool of database.pools.values()) pool.core.dismantle();
+    for (const pool of database.pools.values()) pool.dismantle();
     this.databases.delete(database.name);
   }
 

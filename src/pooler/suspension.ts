@@ -85,7 +85,10 @@ export class Suspension {
   get isAtRest(): boolean {
     if (this.#phase === Phase.clients && this.#restClients()) {
       this.#phase = Phase.servers;
-      for (const client of this.#residents.clients) if (client.waiting.queued) client.stopWaiting();
+      for (const client of this.#residents.clients) {
+        if (client.waiting.queued) client.stopWaiting();
+        else client.begin?.rest();
+      }
       for (const server of this.#residents.servers) this.#suspendServer(server);
     }
     if (this.#phase === Phase.servers && this.#restServers()) this.#phase = Phase.rest;

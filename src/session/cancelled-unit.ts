@@ -1,5 +1,6 @@
 /**
  * What becomes of a unit that is cancelled before anything of it was sent: its client waits for a server, or for our SETs.
+ * And of one that was refused with the BEGIN before it.
  *
  *     Query, FunctionCall      57014, ReadyForQuery
  *     Parse, Bind … Sync       57014 at once; skipped, a Query too, up to the Sync; ReadyForQuery there
@@ -8,9 +9,9 @@
  * dealt with as ever. Not for: whether there is such a unit (`Client.cancelWaiting`). Protocol chapter: "Message Flow".
  */
 import type { Framer } from "../protocol/framer.ts";
-import { READY_IDLE } from "../protocol/backend-messages.ts";
+import { READY_FAILED, READY_IDLE } from "../protocol/backend-messages.ts";
 import { errorResponse } from "../protocol/error-messages.ts";
-import { Frontend } from "../protocol/message-type.ts";
+import { Frontend, TransactionStatus } from "../protocol/message-type.ts";
 import type { Client } from "./client.ts";
 import { isIdle, mayNameStatement } from "./client-message.ts";
 import { isReadable, noteSkippedParse } from "./statement-relay.ts";
@@ -46,8 +47,14 @@ export function refuseUnit(client: Client, type: number): Skip {
 /** The caller skips a message of `type`, which need not be whole. Returns what is to be skipped behind it. */
 export function skipMessage(client: Client, skip: Skip, type: number): Skip {
   if (skip === Skip.toSync && type !== Frontend.Sync) return skip;
-  client.send(READY_IDLE);
+  client.send(skipped(client));
   return Skip.nothing;
+}
+
+/** What ends a unit that was skipped: a transaction that was open has failed with it. */
+export function skipped(client: Client): Uint8Array {
+  const hasFailed = client.begin?.isFailed === true || client.server?.status === TransactionStatus.Failed;
+  return hasFailed ? READY_FAILED : READY_IDLE;
 }
 
 /**

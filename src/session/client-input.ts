@@ -12,9 +12,11 @@ import { Framer } from "../protocol/framer.ts";
 import { Frontend } from "../protocol/message-type.ts";
 import { badPacketHeader } from "../protocol/startup.ts";
 import { Step, UNNAMED } from "../pipeline/step.ts";
-import { Skip, isCancellable, noteNames, refuseUnit, skipMessage } from "./cancelled-unit.ts";
+import { Skip, isCancellable, noteNames, refuseUnit, skipMessage, skipped } from "./cancelled-unit.ts";
 import type { Client } from "./client.ts";
 import { isIdle, isKnown, mayNameStatement, stepOf } from "./client-message.ts";
+import { relayAnonymousUnit } from "./anonymous-unit.ts";
+import { Meeting } from "./deferred-begin.ts";
 import { setParameters } from "./parameter-sync.ts";
 import { PoolerErrors, poolerError } from "./pooler-error.ts";
 import { Hold } from "./read-holds.ts";
@@ -32,7 +34,7 @@ const IDLE = 0x49;
 export class ClientInput {
   readonly framer = new Framer();
   readonly #client: Client;
-  /** Our SETs run on the server: nothing of the client's is sent, and there is nothing of its own to be cancelled. */
+  /** Our SETs, or what else must be ours first, run on the server: nothing of the client's is sent, and there is nothing of its own to be cancelled. */
   isSettingParameters = false;
   /** The client has sent the beginning of a message and not its end: nothing else may go to its server now. */
   isMidMessage = false;
@@ -88,6 +90,11 @@ export class ClientInput {
     const framer = this.framer;
     const bytesMax = client.engine.settings.maxPacketSize;
     const memory = framer.buf;
+    if (client.anonymous !== null && client.anonymous.isUndecided) {
+      this.#isStalled = true;
+      this.#settle();
+      return;
+    }
     // A run of neighbouring messages that go on as they are is one slice.
     let runStart = 0;
     let runEnd = 0;
@@ -130,6 +137,14 @@ export class ClientInput {
         this.#pass();
         continue;
       }
+      if (client.begin !== null) {
+        const meeting = client.begin.meet(framer, memory);
+        if (meeting === Meeting.answered) continue;
+        if (meeting === Meeting.later) {
+          this.#isStalled = true;
+          break;
+        }
+      }
       let server = client.server;
       const named =
         (mayNameStatement(type, memory, at, framer.available) ||
@@ -148,12 +163,14 @@ export class ClientInput {
           return;
         }
         client.clock.begin(client.pool!.database.counters, client.engine.turn.now);
-        server = this.#takeServer();
+        server = this.takeServer();
         if (server === null) break;
       }
       if (this.isSettingParameters) break;
       if (client.clock.queryStart === 0) client.clock.begin(client.pool!.database.counters, client.engine.turn.now);
 
+      if (type === Frontend.Parse && runStart === runEnd && relayAnonymousUnit(client, server, framer, memory))
+        continue;
       const pipeline = server.pipeline;
       const step = stepOf(type);
       if (named) {
@@ -208,6 +225,11 @@ export class ClientInput {
     this.#settle();
   }
 
+  /** The next message can be dealt with when `unitEnded` has been called. */
+  get isStalled(): boolean {
+    return this.#isStalled;
+  }
+
   /** What it has sent cannot be dealt with now. */
   get isWaiting(): boolean {
     const client = this.#client;
@@ -244,7 +266,8 @@ export class ClientInput {
     client.fail(poolerError(PoolerErrors.unknownPacket));
   }
 
-  #takeServer(): Server | null {
+  /** A server of its own for the client, which holds none; null: it waits for one, and ends by `served`. */
+  takeServer(): Server | null {
     const client = this.#client;
     if (client.waiting.queued) return null;
     client.wasNotified = false;
@@ -279,16 +302,49 @@ export class ClientInput {
     this.isSettingParameters = setParameters(client.engine, client, server, (failure) => {
       this.isSettingParameters = false;
       if (client.server !== server) return;
-      if (this.#setsForNothing) client.clock.end(client.pool!.database.counters, client.engine.turn.now, true);
-      this.#setsForNothing = false;
       if (failure === null) {
-        client.holds.release(Hold.waiting);
-        this.process();
+        this.#open(server);
+        if (!this.isSettingParameters) this.#opened(server);
         return;
       }
       client.engine.log.warning(`${server} varcache_apply failed: ${failure}`);
       server.close("var change failed", true, poolerError(PoolerErrors.invalidServerParameter));
     });
+    if (!this.isSettingParameters) this.#open(server);
+  }
+
+  /** The server is in this client's state: a BEGIN that it has been spared so far goes first. */
+  #open(server: Server): void {
+    if (this.#client.begin === null) return;
+    this.isSettingParameters = this.#client.begin.open(server, () => {
+      this.isSettingParameters = false;
+      if (this.#client.server === server) this.#opened(server);
+    });
+  }
+
+  /** What had to run before the client's messages has run. */
+  #opened(server: Server): void {
+    const client = this.#client;
+    if (this.#setsForNothing) {
+      client.clock.end(client.pool!.database.counters, client.engine.turn.now, server.status === IDLE);
+    }
+    this.#setsForNothing = false;
+    client.holds.release(Hold.waiting);
+    this.process();
+  }
+
+  /**
+   * What had to succeed before the unit that is being sent to `server` has failed, and the client was told: PostgreSQL skips the unit, the
+   * client's transaction has failed, and the server goes back without it.
+   */
+  unitRefused(server: Server): void {
+    const client = this.#client;
+    if (server.pipeline.isOpen) this.#skip = Skip.toSync;
+    else client.send(skipped(client));
+    this.#restGoesOn = false;
+    client.clock.end(client.pool!.database.counters, client.engine.turn.now, false);
+    client.abandon();
+    this.unitEnded();
   }
 
   /**
@@ -302,6 +358,7 @@ export class ClientInput {
     if (pool === null || client.startup !== null || !waits || this.#skip !== Skip.nothing) return false;
     if (!framer.next(client.engine.settings.maxPacketSize) || framer.continues || !isCancellable(framer.type))
       return false;
+    const isInTransaction = client.begin?.cancelled() === true;
     if (client.server === null) {
       if (client.isRiding) {
         client.ride!.abandon();
@@ -309,7 +366,7 @@ export class ClientInput {
         pool.leaveQueue(client);
         client.entered("idle");
       }
-      client.clock.end(pool.database.counters, client.engine.turn.now, true);
+      client.clock.end(pool.database.counters, client.engine.turn.now, !isInTransaction);
     } else {
       this.#setsForNothing = true;
     }

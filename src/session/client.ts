@@ -23,12 +23,14 @@ import { errorResponse } from "../protocol/error-messages.ts";
 import type { Framer } from "../protocol/framer.ts";
 import { ClientStatements } from "../state/prepared-statement.ts";
 import type { ParameterValues } from "../state/tracked-parameters.ts";
+import type { AnonymousUnit } from "./anonymous-unit.ts";
 import { ClientInput } from "./client-input.ts";
 import { ClientStartup } from "./client-startup.ts";
 import type { ClientState } from "./client-state.ts";
 import { Welcome } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
 import { ConsoleSeat } from "./console-seat.ts";
+import { DeferredBegin } from "./deferred-begin.ts";
 import type { Dedication } from "./dedication.ts";
 import type { Engine } from "./engine.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
@@ -72,6 +74,10 @@ export class Client implements ConnectionEvents, ServerSeeker {
   replication: Replication = Replication.no;
   /** For a replication client. */
   dedication: Dedication | null = null;
+  /** Its BEGIN without a server; null where none is answered so. */
+  begin: DeferredBegin | null = null;
+  /** The last unit whose unnamed statement was a kept one. */
+  anonymous: AnonymousUnit | null = null;
   parameters: ParameterValues;
   #statements: ClientStatements | null = null;
   /** Which unnamed statement it parsed last (`StatementStore.nextUnnamed`), 0 for none. */
@@ -139,7 +145,10 @@ export class Client implements ConnectionEvents, ServerSeeker {
   /** Its pool knows what to tell it: the login is over. */
   greeted(welcome: Welcome): void {
     this.parameters = this.engine.parameters.filled(this.parameters, welcome.tracked);
-    if (this.pool !== null) this.pool.database.counters.clientLoginCount += 1;
+    if (this.pool !== null) {
+      this.pool.database.counters.clientLoginCount += 1;
+      if (this.engine.settings.deferredBeginMs > 0) this.defersBegin();
+    }
     this.#welcome(welcome);
   }
 
@@ -278,6 +287,21 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.pool!.release(server);
   }
 
+  /** It may be answered a BEGIN without a server, where its pool's mode and the settings of then say so. */
+  defersBegin(): DeferredBegin {
+    this.begin ??= new DeferredBegin(this);
+    return this.begin;
+  }
+
+  /** It stays, and its server goes to others when what it has asked there is over. */
+  abandon(): void {
+    const { server } = this;
+    if (server === null) return;
+    const whole = this.input.isWhole;
+    this.#unlink(server);
+    drainOrClose(server, this, whole, false);
+  }
+
   #unlink(server: Server): void {
     this.server = null;
     this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
@@ -329,6 +353,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.pool = pool;
     this.suspend();
     pool.clients.enter(this.place, "idle", this.engine.turn.now);
+    if (this.engine.settings.deferredBeginMs > 0) this.defersBegin();
     if (server === null) return;
     this.server = server;
     pool.clients.move(this.place, "active", this.engine.turn.now);
@@ -338,23 +363,27 @@ export class Client implements ConnectionEvents, ServerSeeker {
   /** What it has sent has gone to where it belongs, all of it, and it has no half of a message to send. */
   get isAtRest(): boolean {
     if (this.startup !== null || this.input.isWaiting || !this.framer.atBoundary) return false;
+    if (this.begin?.isPending === true) return false;
     return this.server === null || this.server.outbox.backlog === 0;
   }
 
   /** SUSPEND and its end. */
   suspend(): void {
+    this.anonymous?.settle();
     this.holds.hold(Hold.suspended);
   }
 
-  /** It waits for a server, and can do so in another process: what it has sent is all here. */
+  /** It waits for a server, or will ask for one, and can do so in another process: what it has sent is all here. */
   get canWaitElsewhere(): boolean {
-    return this.server === null && this.waiting.queued && !this.isMidMessage && this.dedication === null;
+    if (this.server !== null || this.isMidMessage || this.dedication !== null) return false;
+    return this.waiting.queued || this.begin?.isPending === true;
   }
 
   /** It does not wait here any more, before `resume`. */
   stopWaiting(): void {
     this.pool?.leaveQueue(this);
     this.entered("idle");
+    this.begin?.rest();
   }
 
   resume(): void {
@@ -362,6 +391,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     // It has waited for a server, here or in another process.
     const waited = this.pool !== null && this.startup === null && !this.input.isWaiting;
     if (waited && this.framer.pending > 0 && !this.isClosed) this.input.process();
+    if (!this.isClosed) this.begin?.wake();
   }
 
   // ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -388,6 +418,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.isClosed = true;
     this.startup?.abandon();
     const { server, pool } = this;
+    this.begin?.end();
     if (server !== null && pool !== null) this.#letGo(server, pool, impatient);
     this.ride?.abandon();
     if (pool !== null) pool.clientLeft(this);
@@ -415,6 +446,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.server = null;
     pool.clients.move(this.place, "idle", this.engine.turn.now);
     if (this.holds.has(Hold.ownBacklog)) server.readOn();
+    if (whole) this.begin?.leaves(server);
     if (whole && server.isReady && !this.isSettingParameters) pool.release(server);
     else drainOrClose(server, this, whole, impatient);
   }

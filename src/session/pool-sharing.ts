@@ -79,6 +79,8 @@ export class PoolSharing implements Settling {
   /** Whether `client`, which is about to wait, may ride. What it waits with is planned, or counted as refused. */
   mayShare(client: Client): boolean {
     client.ride?.drop();
+    // It is in a transaction, though no server knows of it yet.
+    if (client.begin?.isPending === true) return this.#refuse("in a transaction");
     const { engine } = this.#pool;
     const { framer } = client;
     if (engine.settings.disablePqexec && framer.buf[framer.at] === Frontend.Query) return false;

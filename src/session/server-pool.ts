@@ -17,6 +17,7 @@ import { ServerState } from "../pool/server-state.ts";
 import type { Slot } from "../pool/slot.ts";
 import { StateLists } from "../pool/state-lists.ts";
 import type { ErrorToSend } from "../protocol/error-messages.ts";
+import { AnonymousTexts } from "../state/anonymous-texts.ts";
 import type { CancelForward } from "./cancel-forward.ts";
 import type { Client } from "./client.ts";
 import type { Welcome } from "./client-welcome.ts";
@@ -49,6 +50,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   /** Null until a server has logged in, and after RECONNECT. */
   welcome: Welcome | null = null;
   mode: PoolMode = PoolMode.session;
+  /** What clients parse without a name is kept prepared; null where it is not. */
+  anonymous: AnonymousTexts | null = null;
   /** The last attempt did not come to a login: with `load_balance_hosts=disable` the next host's turn has come. */
   connectFailed = false;
   /** Why the last attempt failed: in PostgreSQL's words if it refused the login. */
@@ -109,6 +112,11 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     this.mode = poolMode(settings, entry, userEntry);
     policy.shareDepth = this.sharing.refresh();
     policy.shareLowMark = settings.sharingLowMark;
+    const keeps = settings.anonymousStatements && this.hasStatements;
+    if (!keeps) this.anonymous?.clear();
+    this.anonymous = keeps ? (this.anonymous ?? new AnonymousTexts(this.engine.statements)) : null;
+    if (settings.deferredBeginMs === 0) return;
+    for (const state of Object.values(ClientState)) for (const client of this.clients.in(state)) client.defersBegin();
   }
 
   /** Nobody is here, and nobody is on the way. */
@@ -442,6 +450,13 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     if (this.#greeting.size > 0 && this.welcome === null) this.#seekWelcome();
     this.core.tick(now);
     this.startCancels();
+  }
+
+  /** It is empty, and is taken out of its budgets. */
+  dismantle(): void {
+    this.anonymous?.clear();
+    this.anonymous = null;
+    this.core.dismantle();
   }
 
   /** RECONNECT, or a changed configuration: servers of now are not used again, and the next login makes a new welcome. */

@@ -34,6 +34,7 @@ import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { CancelForward } from "./cancel-forward.ts";
 import type { Dedication } from "./dedication.ts";
 import type { Engine } from "./engine.ts";
+import { isFailStop } from "./fail-stop.ts";
 import { logClosing, logDefect } from "./log-closing.ts";
 import { serverLostError } from "./pooler-error.ts";
 import type { ServerDrain } from "./server-drain.ts";
@@ -375,6 +376,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       this.#task.error ??= readErrorFields(memory, at, size);
     } else if (owner === null) {
       this.dirty = true;
+    } else if (isFailStop(owner)) {
+      owner.refused(memory, at, size);
     } else if (this.rides !== null && this.holder === this.rides && isFatal(memory, at, size)) {
       // Not the fault of the one who is told, and what it has asked can be asked again.
       if (this.rides.outlives(owner)) this.close("server conn crashed?", false);

@@ -9,7 +9,9 @@ import type { DatabaseEntry } from "../config/database-entry.ts";
 import type { PipelineForm } from "../pipeline/pipeline-form.ts";
 import { isPipelineForm } from "../pipeline/pipeline-form.ts";
 import type { ParameterValues, TrackedParameters } from "../state/tracked-parameters.ts";
-import type { Client } from "./client.ts";
+import { Client } from "./client.ts";
+import type { DeferredBeginForm } from "./deferred-begin.ts";
+import { isDeferredBeginForm } from "./deferred-begin.ts";
 import type { Server } from "./server.ts";
 
 type Pair = readonly [name: string, value: string];
@@ -27,6 +29,8 @@ export interface ClientForm {
   readonly replication: string;
   /** What it has sent while it waited for a server, in base64. */
   readonly unread: string;
+  /** Its BEGIN that no server knows of; left out where there is none. */
+  readonly begin?: DeferredBeginForm;
 }
 
 /** A client that has connected and has said nothing yet. */
@@ -64,6 +68,7 @@ export function writeClient(client: Client): ClientForm {
   if (client.statementCount > 0) {
     for (const [name, { serial, key }] of client.statements.entries()) statements.push([name, serial, key]);
   }
+  const begin = client.begin?.written() ?? null;
   const secret = new Uint8Array(4);
   new DataView(secret.buffer).setUint32(0, client.keySecret);
   return {
@@ -74,13 +79,15 @@ export function writeClient(client: Client): ClientForm {
     statements,
     replication: client.replication,
     unread: Buffer.from(client.framer.buf.subarray(client.framer.at, client.framer.end)).toString("base64"),
+    ...(begin === null ? {} : { begin }),
   };
 }
 
 /** Null when another process could not go on with what is asked of it. */
 export function writeServer(server: Server): ServerForm | null {
   const { engine, pool } = server;
-  const pipeline = server.pipeline.isUnknown ? null : server.pipeline.written();
+  const begin = server.holder instanceof Client ? server.holder.begin : null;
+  const pipeline = server.pipeline.isUnknown ? null : server.pipeline.written(begin);
   if (pipeline === null && !server.pipeline.isUnknown) return null;
   const { now } = engine.turn;
   return {
@@ -120,6 +127,7 @@ export function readForm(text: string): SessionForm | null {
   const hasKey = Number.isInteger(keyProcessId) && typeof keySecret === "string";
   if (!hasKey || !Array.isArray(statements) || !isPairs(parameters)) return null;
   if (form.kind === "client") {
+    if (form.begin !== undefined && !isDeferredBeginForm(form.begin)) return null;
     return typeof form.replication === "string" && typeof form.unread === "string" ? (form as ClientForm) : null;
   }
   const { kind, pipeline, welcome } = form;

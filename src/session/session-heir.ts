@@ -76,6 +76,7 @@ export function takeUpClient(engine: Engine, heritage: ClientHeritage): Client {
   for (const [name, serial, key] of form.statements) {
     client.statements.set(name, engine.statements.restore(serial, key));
   }
+  if (form.begin !== undefined) client.defersBegin().restore(form.begin);
   if (form.unread !== "") client.framer.push(Buffer.from(form.unread, "base64"));
   engine.directory.takeUp(client, database, user);
   connection.attach(client);

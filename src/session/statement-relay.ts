@@ -29,6 +29,7 @@ import {
   renameBindHead,
   renameTarget,
 } from "../protocol/statement-messages.ts";
+import { StatementUnit } from "../protocol/statement-unit.ts";
 import type { PreparedStatement } from "../state/prepared-statement.ts";
 import { latin1 } from "../state/prepared-statement.ts";
 import type { Client } from "./client.ts";
@@ -63,6 +64,7 @@ export class MessageParts {
   readonly parse = new ParseParts();
   readonly bind = new BindParts();
   readonly target = new TargetParts();
+  readonly unit = new StatementUnit();
 }
 
 /**
@@ -194,9 +196,10 @@ function relayBind(client: Client, server: Server, memory: Uint8Array, runStart:
   if (parts.statementStart === parts.statementEnd) {
     if (server.unnamed === client.unnamed) return Relayed.asItIs;
     client.forward(memory, runStart, runEnd);
-    server.outbox.addAll(renameBindHead(memory, parts, NOT_ITS_OWN));
+    const isParsed = client.anonymous?.parseOn(server) === true;
+    if (!isParsed) server.outbox.addAll(renameBindHead(memory, parts, NOT_ITS_OWN));
     server.pipeline.push(Step.bind, client, null);
-    return parts.tailStart;
+    return isParsed ? client.framer.at : parts.tailStart;
   }
   if (server.pipeline.isUndecided) return Relayed.later;
   const statement = find(client, memory, parts.statementStart, parts.statementEnd);
@@ -244,6 +247,11 @@ function relayUnnamedTarget(
 ): number {
   if (server.unnamed === client.unnamed) return Relayed.asItIs;
   client.forward(memory, runStart, runEnd);
+  if (framer.type === Frontend.Describe && client.anonymous?.parseOn(server) === true) {
+    server.pipeline.push(Step.describe, client, null);
+    return framer.at;
+  }
+  client.anonymous = null;
   server.outbox.addAll(renameTarget(client.engine.parts.target, NOT_ITS_OWN));
   server.pipeline.push(framer.type === Frontend.Describe ? Step.describe : Step.close, client, null);
   return framer.at + framer.size;
@@ -307,7 +315,8 @@ function prepareAgain(client: Client, server: Server, statement: PreparedStateme
   return here;
 }
 
-function prepare(
+/** A Parse under the server's name goes to it. `step`: with `SWALLOW` where the client has not asked for it now; `name`: what the client calls it. */
+export function prepare(
   client: Client,
   server: Server,
   statement: PreparedStatement,

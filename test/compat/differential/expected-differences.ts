@@ -66,8 +66,8 @@ const shows: readonly ExpectedDifference[] = [
   },
   {
     scenario: everywhere,
-    what: /SHOW CONFIG:\n\+ D disconnected_query_timeout: /,
-    reason: "A setting of its own: how long a statement may run on when its client is gone.",
+    what: /SHOW CONFIG:\n\+ D (?:anonymous_statements|deferred_begin|disconnected_query_timeout): /,
+    reason: "Settings of its own: statements kept for unnamed Parses; BEGIN without a server; how long a statement may run on when its client is gone.",
   },
   {
     scenario: everywhere,

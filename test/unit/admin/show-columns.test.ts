@@ -236,11 +236,13 @@ describe("rows", () => {
 
   test("SHOW CONFIG prints each setting once, in PgBouncer's order", () => {
     const rows = client.run("show config").rows;
-    expect(rows.length).toBe(107);
+    expect(rows.length).toBe(109);
     expect(rows[0]?.[0]).toBe("admin_users");
     // Ours come behind PgBouncer's.
     const own = rows.findIndex(([key]) => key === "disconnected_query_timeout");
-    expect(rows[own - 1]).toEqual(["verbose", "0", null, "yes"]);
+    expect(rows[own - 3]).toEqual(["verbose", "0", null, "yes"]);
+    expect(rows[own - 2]).toEqual(["anonymous_statements", "0", "0", "yes"]);
+    expect(rows[own - 1]).toEqual(["deferred_begin", "0", "0", "yes"]);
     expect(rows[own]).toEqual(["disconnected_query_timeout", "60", "60", "yes"]);
     expect(rows.slice(own + 1).map(([key]) => key)).toContain("sharing");
     expect(rows.find(([key]) => key === "pool_mode")).toEqual(["pool_mode", "transaction", "session", "yes"]);

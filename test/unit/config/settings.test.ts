@@ -49,7 +49,7 @@ stats_period|60|yes stats_users||yes suspend_timeout|10|yes syslog|0|yes syslog_
 syslog_ident|pgbouncer|yes tcp_defer_accept|1|yes tcp_keepalive|1|yes tcp_keepcnt|0|yes tcp_keepidle|0|yes
 tcp_keepintvl|0|yes tcp_socket_buffer|0|yes tcp_user_timeout|0|yes track_extra_parameters|IntervalStyle|no
 transaction_timeout|0|yes unix_socket_dir|/tmp|no unix_socket_group||no unix_socket_mode|0777|no user|NULL|no
-verbose|NULL|yes disconnected_query_timeout|60|yes sharing|1|yes sharing_depth|16|yes sharing_low_mark|4|yes
+verbose|NULL|yes anonymous_statements|0|yes deferred_begin|0|yes disconnected_query_timeout|60|yes sharing|1|yes sharing_depth|16|yes sharing_low_mark|4|yes
 sharing_short_bytes|16384|yes sharing_short_runs|3|yes sharing_short_time|10|yes`;
 
 const rows = fc.constantFrom(...SETTINGS_TABLE);
@@ -67,7 +67,7 @@ describe("the table", () => {
       return `${row.key}|${value}|${row.changeable}`;
     });
     expect(shown).toEqual(SHOW_CONFIG.trim().split(/\s+/));
-    expect(shown).toHaveLength(107);
+    expect(shown).toHaveLength(109);
   });
 
   test("and the class Settings has exactly its fields", () => {
