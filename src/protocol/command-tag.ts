@@ -36,11 +36,25 @@ export function hasCommandTag(buf: Uint8Array, at: number, size: number, tag: Co
   return true;
 }
 
-const DDL_BEGINNINGS: readonly Uint8Array[] = ["CREATE ", "ALTER ", "DROP ", "IMPORT "].map(asciiBytes);
+const DDL_BEGINNINGS: readonly Uint8Array[] = ["CREATE ", "ALTER ", "IMPORT "].map(asciiBytes);
+
+/** What these make are plain data, or things that no SELECT comes to; they are common where temporary tables are. */
+const HARMLESS_DDL: readonly CommandTag[] = [
+  "CREATE TABLE",
+  "CREATE TABLE AS",
+  "CREATE INDEX",
+  "CREATE SEQUENCE",
+  "CREATE MATERIALIZED VIEW",
+  "CREATE STATISTICS",
+  "CREATE TRIGGER",
+  "CREATE ROLE",
+  "CREATE DATABASE",
+].map(makeCommandTag);
 
 /**
- * Whether the CommandComplete at `buf[at, at + size)`, header included, tells of a statement that may have changed what names stand
- * for. Comments, privileges and labels do not. (SELECT INTO has the tag of a SELECT; what it makes is a plain table.)
+ * Whether the CommandComplete at `buf[at, at + size)`, header included, tells of a statement after which a name may stand for more than
+ * before: a view, a function, a table whose rows are policed now. What is dropped only stands for less. Comments, privileges and labels
+ * change no meaning. (SELECT INTO has the tag of a SELECT; what it makes is a plain table.)
  */
 export function isDdlTag(buf: Uint8Array, at: number, size: number): boolean {
   const start = at + HEADER_BYTES;
@@ -48,7 +62,7 @@ export function isDdlTag(buf: Uint8Array, at: number, size: number): boolean {
   // Nearly every tag is told apart by its first letter.
   for (const beginning of DDL_BEGINNINGS) {
     if (first === beginning[0] && size > HEADER_BYTES + beginning.length && startsWith(buf, start, beginning))
-      return true;
+      return !HARMLESS_DDL.some((tag) => hasCommandTag(buf, at, size, tag));
   }
   return false;
 }

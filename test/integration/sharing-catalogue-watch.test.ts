@@ -87,7 +87,7 @@ describe("a pooler that shares", () => {
   test("a reading that waits is no client, and PAUSE need not wait for it", async () => {
     await withTwo({ database: "a" }, async (clients) => {
       await clients[0]?.query("begin");
-      await clients[0]?.query("create temp table t (a int)");
+      await clients[0]?.query("create temp view t as select 1");
       const waiting = clients[1]?.query("select 1 as one");
       const before = readings("a");
       await waitFor("somebody to wait", async () => {

@@ -7,8 +7,9 @@ import { SoakConnection } from "./soak-connection.ts";
 import type { SoakRun } from "./soak-run.ts";
 import { soakDatabase, soakUser, touchSql, versionSql } from "./soak-stage.ts";
 
-const restMsMin = 200;
-const restMsMax = 1500;
+// While names may stand for something new nothing shares; in between there has to be time for that.
+const restMsMin = 2000;
+const restMsMax = 8000;
 
 /** Lives until the soak is over. */
 export async function changeSchema(run: SoakRun, random: Random): Promise<void> {

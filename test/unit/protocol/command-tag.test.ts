@@ -57,10 +57,13 @@ describe("tags of DDL", () => {
   };
 
   test.each([
-    "CREATE TABLE",
     "CREATE VIEW",
+    "CREATE FUNCTION",
+    "CREATE RULE",
+    "CREATE POLICY",
+    "CREATE FOREIGN TABLE",
     "ALTER TABLE",
-    "DROP FUNCTION",
+    "ALTER VIEW",
     "CREATE EXTENSION",
     "IMPORT FOREIGN SCHEMA",
   ])("%s", (text) => {
@@ -87,6 +90,10 @@ describe("tags of DDL", () => {
       "",
       "CREATE",
       "DROP",
+      "DROP VIEW",
+      "CREATE TABLE",
+      "CREATE TABLE AS",
+      "CREATE INDEX",
       "CREATED",
       "create table",
     ]),
@@ -95,7 +102,7 @@ describe("tags of DDL", () => {
   });
 
   test("a tag cut short is none, whatever stands behind it", () => {
-    const whole = commandComplete("CREATE TABLE");
+    const whole = commandComplete("CREATE VIEW");
     for (let size = 0; size < 5 + "CREATE ".length; size++) expect(isDdlTag(whole, 0, size)).toBe(false);
   });
 });
