@@ -40,7 +40,12 @@ const parts: readonly Part[] = [
     folder: "test/integration",
     inside: "node",
     pooler: "bun",
-    notWhenBrief: ["test/integration/demo.test.ts", "test/integration/start-texts.test.ts"],
+    notWhenBrief: [
+      "test/integration/demo.test.ts",
+      "test/integration/start-texts.test.ts",
+      "test/integration/sharing-catalogue.test.ts",
+      "test/integration/sharing-functions.test.ts",
+    ],
   },
 ];
 
