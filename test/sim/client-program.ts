@@ -118,6 +118,9 @@ export class ClientProgram {
       case "discard":
         if (!inBlock) yield* this.#discard();
         break;
+      case "create":
+        this.#host.send([this.#words.query(this.#words.own("CREATE TABLE t"))]);
+        break;
       case "cancel":
         yield* this.#cancel();
         break;
@@ -133,7 +136,7 @@ export class ClientProgram {
 
   #texts(): string {
     const random = this.#random;
-    const count = random.chance(0.2) ? random.between(2, 3) : 1;
+    const count = random.chance(this.#temper.severalChance) ? random.between(2, 3) : 1;
     return Array.from({ length: count }, () => this.#words.statement()).join("; ");
   }
 
@@ -141,7 +144,7 @@ export class ClientProgram {
   #extended(): Buffer[] {
     const random = this.#random;
     const messages: Buffer[] = [];
-    const count = random.chance(0.3) ? random.between(2, 3) : 1;
+    const count = random.chance(this.#temper.severalChance) ? random.between(2, 3) : 1;
     for (let i = 0; i < count; i++) messages.push(...this.#words.unnamed(this.#words.statement()));
     return messages;
   }
@@ -177,7 +180,7 @@ export class ClientProgram {
     if (this.#host.status === "E") return;
     let has = this.#host.preparedNames.includes(name);
     if (random.chance(this.#temper.failChance)) messages.push(...this.#words.unnamed(this.#words.statement()));
-    if (has && random.chance(0.25)) {
+    if (has && random.chance(this.#temper.closeChance)) {
       messages.push(closeStatement(name));
       has = false;
       if (random.chance(0.3)) {
@@ -187,7 +190,7 @@ export class ClientProgram {
     }
     if (!has) {
       const failing = random.chance(this.#temper.failChance / 3);
-      const own = random.chance(0.7) ? "" : ` /*${this.#words.identity()}*/`;
+      const own = !random.chance(this.#temper.ownTextChance) ? "" : ` /*${this.#words.identity()}*/`;
       messages.push(parse(name, failing ? `WRONG $1${own}` : `${this.#words.sharedText()}${own}`));
       if (random.chance(0.5)) messages.push(describeStatement(name));
       if (random.chance(0.3)) {
@@ -197,7 +200,8 @@ export class ClientProgram {
         messages.length = 0;
       }
     } else if (random.chance(0.2)) messages.push(describeStatement(name));
-    for (let left = random.between(1, 3); left > 0; left--) messages.push(...this.#execution(name));
+    const count = random.chance(3 * this.#temper.severalChance) ? random.between(1, 3) : 1;
+    for (let left = count; left > 0; left--) messages.push(...this.#execution(name));
     this.#host.send([...messages, SYNC]);
   }
 
@@ -309,21 +313,24 @@ export class ClientProgram {
   *#cancel(): Program {
     const random = this.#random;
     const pause = `pause(${random.skewed(1, 200)})`;
-    const what = random.chance(0.5) ? `SELECT 'rows(2,20) ${pause}'` : `SELECT rows(2,20) ${pause}`;
-    const slow = `${what} /*${this.#words.identity()}*/`;
+    const what = random.chance(0.5) ? `SELECT 'rows(2,20) ${pause}' AS k2` : `SELECT rows(2,20) ${pause}`;
+    // A quick one may be anywhere by then: waiting, behind others, or answered.
+    const isQuick = random.chance(0.3);
+    const slow = isQuick ? this.#words.own(this.#words.select()) : `${what} /*${this.#words.identity()}*/`;
     this.#host.send(random.chance(0.5) ? [this.#words.query(slow)] : [...this.#words.unnamed(slow), SYNC]);
     if (random.chance(0.3)) this.#host.send([...this.#extended(), SYNC]);
-    yield random.fraction() * 60;
+    yield random.fraction() * this.#temper.cancelMaxMs;
     this.#host.cancel();
   }
 
   /** Asks for much and reads nothing of it for a while. */
   *#slowRead(): Program {
     const random = this.#random;
-    const rows = random.between(1, this.#temper.rowsMax);
+    const what = `rows(${random.between(1, this.#temper.unreadRowsMax)},${this.#temper.rowBytesMax})`;
+    const text = random.chance(this.#temper.readChance) ? `SELECT '${what}'` : `SELECT ${what}`;
     this.#host.pauseReading();
-    this.#host.send([this.#words.query(this.#words.own(`SELECT rows(${rows},${this.#temper.rowBytesMax})`))]);
-    yield random.fraction() * this.#temper.thinkMaxMs * 2;
+    this.#host.send([this.#words.query(this.#words.own(text))]);
+    yield random.fraction() * this.#temper.unreadMaxMs;
     this.#host.resumeReading();
   }
 

@@ -8,6 +8,13 @@ import type { ClientTemper } from "./client-temper.ts";
 import type { Random } from "./random.ts";
 import { bindMessage, int16, message } from "./wire.ts";
 
+/** Look like reads, and must not share. */
+const DISGUISED = ["SELECT 'rows(1,20)' INTO t", "SELECT 'rows(1,20)' FOR UPDATE", "SELECT 'rows(1,20)', nextval('s')"];
+/** How often a read of each family rests. */
+const REST_CHANCES = [0, 0.02, 0.1, 0.5];
+/** Settings that a read may tell of: those that clients differ in. */
+const TOLD = ["DateStyle", "application_name", "TimeZone"];
+
 export class ClientWords {
   readonly client: number;
   readonly #random: Random;
@@ -29,7 +36,7 @@ export class ClientWords {
   statement(): string {
     const random = this.#random;
     if (random.chance(this.#temper.failChance)) return this.own(random.pick(["FAIL", "SELECT 'FAIL'", "WRONG"]));
-    if (random.chance(0.25)) return this.own("INSERT");
+    if (random.chance(this.#temper.writeChance)) return this.own(random.pick(["INSERT", "INSERT", ...DISGUISED]));
     if (random.chance(0.04)) return `/*${this.identity()}*/`;
     return this.own(this.select());
   }
@@ -40,19 +47,32 @@ export class ClientWords {
     const bytes = random.skewed(8, this.#temper.rowBytesMax);
     const stream = random.chance(0.1) ? ` stream(${random.between(1, 4)},${random.between(1, 5)})` : "";
     const what = `rows(${rows},${bytes})${stream}`;
-    return random.chance(this.#temper.readChance) ? `SELECT '${what}'` : `SELECT ${what}`;
+    return random.chance(this.#temper.readChance) ? this.#read(what) : `SELECT ${what}`;
+  }
+
+  /** A read of a family: those of the first are quick, those of the others rest the more often. */
+  #read(what: string): string {
+    const random = this.#random;
+    const family = random.skewed(0, REST_CHANCES.length - 1);
+    const pause = random.chance(REST_CHANCES[family] ?? 0)
+      ? ` pause(${random.skewed(1, this.#temper.pauseMaxMs)})`
+      : "";
+    const told = random.chance(0.2) ? ` tell(${random.pick(TOLD)})` : "";
+    return `SELECT '${what}${pause}${told}' AS k${family}`;
   }
 
   /** Adds what goes with every statement: rests, notices, the identity. */
   own(words: string): string {
     const random = this.#random;
-    const pause = random.chance(0.2) ? ` pause(${random.skewed(1, this.#temper.pauseMaxMs)})` : "";
+    // Where one may stand: not behind a constant that ends the text, nor twice.
+    const rests = !/^SELECT '.* AS k\d$/.test(words) && random.chance(0.2);
+    const pause = rests ? ` pause(${random.skewed(1, this.#temper.pauseMaxMs)})` : "";
     const notice = random.chance(this.#temper.noticeChance) ? " notice" : "";
     // Texts of some size are cut by chunks, and fill what may be kept of a client that waits.
     const filler = random.chance(0.03) ? ` /*${"-".repeat(random.skewed(100, 40_000))}*/` : "";
     // What stands behind a constant would be no part of it.
-    const isRead = words.startsWith("SELECT '");
-    const said = isRead ? `${words.slice(0, -1)}${pause}${notice}'` : `${words}${pause}${notice}`;
+    const constant = /^SELECT '[^']*/.exec(words)?.[0] ?? words;
+    const said = `${constant}${pause}${notice}${words.slice(constant.length)}`;
     return `${said} /*${this.identity()}*/${filler}`;
   }
 

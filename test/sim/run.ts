@@ -244,8 +244,9 @@ class Run implements ClientHost {
       ["user", user ?? random.pick(this.#scenario.users)],
       ["database", database ?? random.pick(this.#scenario.databases).name],
     ]);
-    if (random.chance(0.4)) parameters.set("application_name", random.pick(["psql", "it's mine", "x"]));
-    if (random.chance(0.2)) parameters.set("DateStyle", "German, DMY");
+    if (random.chance(this.#scenario.nameChance))
+      parameters.set("application_name", random.pick(["psql", "it's mine", "x"]));
+    if (random.chance(this.#scenario.styleChance)) parameters.set("DateStyle", "German, DMY");
     const { replicationChance } = this.#scenario;
     if (!checking && replicationChance > 0 && random.chance(replicationChance)) {
       parameters.set("replication", "database");

@@ -6,6 +6,7 @@
  * other half servers die, logins fail and connections break, and only those may notice who had to do with it.
  */
 import type { Action, ClientTemper } from "./client-temper.ts";
+import { crowded } from "./crowd.ts";
 import type { EngineKind, SimCommand, SimDatabase, SimPoolMode } from "./engine-under-test.ts";
 import type { Random } from "./random.ts";
 import type { BackendFate } from "./scripted-backend.ts";
@@ -24,6 +25,9 @@ export interface Scenario {
   /** Clients in all, and how many of them at once. */
   readonly clientsTotal: number;
   readonly clientsAtOnce: number;
+  /** How many of them ask for settings that others have not: a name, another DateStyle. */
+  readonly nameChance: number;
+  readonly styleChance: number;
   /** How many of them ask for replication, and so for a server of their own. */
   readonly replicationChance: number;
   /** The server's host is configured by name, and the name moves from address to address; null: by address. */
@@ -58,9 +62,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const tiny = !large && random.chance(0.3);
   // Who does not keep up: the client that reads, or the server that is written to.
   const slowServer = large && random.chance(0.5);
-  // Many clients on few servers, who mostly read: their statements share.
-  const crowd = kind.pools && !large && random.chance(0.35);
-  const users = random.chance(crowd ? 0.1 : 0.3) ? ["alice", "bob"] : ["alice"];
+  const users = random.chance(0.3) ? ["alice", "bob"] : ["alice"];
   const modes: readonly SimPoolMode[] = kind.pools
     ? ["transaction", "transaction", "transaction", "session", "statement"]
     : ["session"];
@@ -68,7 +70,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const databases = Array.from({ length: count }, (_, at) => ({
     name: `db${at}`,
     poolMode: random.pick(modes),
-    poolSize: random.between(1, crowd ? 2 : 4),
+    poolSize: random.between(1, 4),
   }));
   const blocks = databases.every((database) => database.poolMode !== "statement");
   const fates: readonly BackendFate["how"][] = kind.judgesMessages
@@ -77,12 +79,12 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   const timeouts = kind.pools ? drawTimeouts(random) : new Map<string, readonly string[]>();
   const reserve = kind.pools && random.chance(0.2) ? 1 : 0;
   const databaseMax = kind.pools && random.chance(0.25) ? random.between(1, 4) : 0;
-  const clientsTotal = crowd ? random.between(8, 30) : random.between(1, large ? 4 : 14);
+  const clientsTotal = random.between(1, large ? 4 : 14);
   const scenario: Omit<Scenario, "hostName" | "replicationChance"> = {
     calm,
     network: {
       latencyMaxMs: random.pick(tiny ? [0.1, 1, 5] : [0.1, 1, 5, 30]),
-      cutChance: random.pick(crowd ? [0, 0, 0.05] : [0, 0.1, 0.5, 0.95]),
+      cutChance: random.pick([0, 0.1, 0.5, 0.95]),
       partialWriteChance: random.pick([0, 0.1, 0.5]),
       windowsBytes: tiny
         ? random.pick([[64, 1000, 16_384], [100]])
@@ -95,11 +97,12 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       noiseChance: random.pick([0, 0, 0.01, 0.1]),
       deathChance: calm ? 0 : random.pick([0, 0.2, 0.7]),
       fates,
+      fateBytesMax: 6000,
       loginFates: calm
         ? { welcome: 9, slow: 1 }
         : { welcome: 12, slow: 2, refused: 1, dropped: 1, hanging: kind.pools ? 0.5 : 0 },
     },
-    clients: drawClients(random, kind, blocks, large, slowServer, timeouts.size > 0, crowd),
+    clients: drawClients(random, kind, blocks, large, slowServer, timeouts.size > 0),
     databases,
     users,
     settings: {
@@ -117,7 +120,9 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       ...(random.chance(0.2) ? { max_prepared_statements: "2" } : {}),
     },
     clientsTotal,
-    clientsAtOnce: crowd ? random.between(4, clientsTotal) : random.between(1, Math.min(8, clientsTotal)),
+    nameChance: 0.4,
+    styleChance: 0.2,
+    clientsAtOnce: random.between(1, Math.min(8, clientsTotal)),
     outages:
       calm || random.chance(0.6)
         ? []
@@ -136,7 +141,8 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   };
   const hostName = kind.pools && random.chance(0.4) ? drawHostName(random, calm) : null;
   const replicationChance = kind.pools ? random.pick([0.3, 0, 0, 0, 0]) : 0;
-  return { ...scenario, hostName, replicationChance, settings: { ...scenario.settings, ...hostName?.settings } };
+  const drawn = { ...scenario, hostName, replicationChance, settings: { ...scenario.settings, ...hostName?.settings } };
+  return kind.pools && random.chance(0.4) ? crowded(random, drawn) : drawn;
 }
 
 /** Off now and then; else soon, so that the few statements of a run get to share. */
@@ -194,7 +200,6 @@ function drawClients(
   large: boolean,
   slowServer: boolean,
   timeouts: boolean,
-  crowd: boolean,
 ): ClientTemper {
   const weight = () => random.pick([0, 1, 1, 3]);
   const actions: Record<Action, number> = {
@@ -210,6 +215,7 @@ function drawClients(
     functionCall: weight() / 3,
     setting: weight() / 2,
     discard: weight() / 3,
+    create: weight() / 20,
     cancel: weight() / 2,
     slowRead: large && !slowServer ? 4 : weight() / 2,
     think: weight(),
@@ -225,13 +231,11 @@ function drawClients(
     "portal",
     "setting",
   ] as const);
-  if (random.chance(0.5) && !crowd) actions[theme] += 12;
-  if (crowd)
-    for (const other of ["portal", "pipeline", "flush", "block", "copyIn", "copyOut"] as const) actions[other] /= 4;
-  if (crowd) for (const read of ["simple", "extended", "prepared"] as const) actions[read] += random.pick([0, 4, 12]);
-  if (crowd) actions.cancel += random.pick([0, 0, 4]);
+  if (random.chance(0.5)) actions[theme] += 12;
+  const rowsMax = large ? 300 : random.pick([3, 20, 40]);
+  const thinkMaxMs = timeouts ? 2500 : large ? 300 : random.pick([1, 30, 300]);
   return {
-    actionsMax: large ? 4 : crowd ? 25 : random.pick([3, 8, 15]),
+    actionsMax: large ? 4 : random.pick([3, 8, 15]),
     actions,
     endings: {
       terminate: 4,
@@ -241,13 +245,20 @@ function drawClients(
       malformed: kind.judgesMessages ? weight() / 2 : 0,
     },
     failChance: random.pick([0, 0.05, 0.3]),
-    readChance: crowd ? 1 : random.pick([0.2, 0.6, 1]),
+    readChance: random.pick([0.2, 0.6, 1]),
+    writeChance: 0.25,
+    severalChance: 0.25,
+    closeChance: 0.25,
+    ownTextChance: 0.3,
     noticeChance: random.pick([0, 0.2]),
-    thinkMaxMs: timeouts ? 2500 : large ? 300 : random.pick(crowd ? [1, 5] : [1, 30, 300]),
-    rowsMax: large ? 300 : random.pick([3, 20, 40]),
+    thinkMaxMs,
+    rowsMax,
+    unreadRowsMax: rowsMax,
+    unreadMaxMs: thinkMaxMs * 2,
+    cancelMaxMs: 60,
     rowBytesMax: large ? 16_000 : random.pick([20, 100, 2000]),
     pauseMaxMs: random.pick([2, 30, 200]),
-    dribbleChance: random.pick(crowd ? [0, 0.05] : [0, 0.1, 0.6]),
+    dribbleChance: random.pick([0, 0.1, 0.6]),
     names: random.between(1, 4),
     blocks,
   };

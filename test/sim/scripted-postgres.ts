@@ -21,6 +21,8 @@ export interface ServerTemper {
   /** How often a backend dies before its time. */
   readonly deathChance: number;
   readonly fates: readonly BackendFate["how"][];
+  /** It has answered at most so much by then, and mostly far less. */
+  readonly fateBytesMax: number;
   readonly loginFates: Readonly<Partial<Record<LoginFate, number>>>;
 }
 
@@ -78,7 +80,7 @@ export class ScriptedPostgres implements BackendHost {
   backendFate(): BackendFate | null {
     if (this.healed || !this.random.chance(this.#temper.deathChance)) return null;
     return {
-      afterBytes: this.random.skewed(0, 6000),
+      afterBytes: this.random.skewed(0, this.#temper.fateBytesMax),
       how: this.random.pick(this.#temper.fates),
     };
   }

@@ -170,6 +170,7 @@ export class ScriptedSession {
         yield* runCopyOut(statement, identity, (at) => rowContent(identity, statement, at));
         return;
       case "insert":
+      case "create":
       case "fail":
       case "begin":
       case "commit":
@@ -200,8 +201,9 @@ export class ScriptedSession {
   }
 
   *#rows(statement: Statement, identity: string | null, from: number, to: number): Steps {
+    const told = statement.tells === "" ? "" : ` ${this.settings.get(statement.tells) ?? "unset"}`;
     for (let at = from; at < to; at++) {
-      yield dataRow(rowContent(identity, statement, at));
+      yield dataRow(rowContent(identity, statement, at, told));
       if (statement.streamEvery === 0 || (at + 1) % statement.streamEvery !== 0) continue;
       if (yield statement.streamMs) throw cancelled(identity);
     }
@@ -212,6 +214,8 @@ export class ScriptedSession {
     switch (statement.verb) {
       case "insert":
         return `INSERT 0 ${identity === null ? 0 : identityNumber(identity)}`;
+      case "create":
+        return "CREATE TABLE";
       case "begin":
         if (this.status === "I") this.status = "T";
         return "BEGIN";
@@ -392,8 +396,8 @@ function hasRows(statement: Statement): boolean {
   return statement.verb === "select" || statement.verb === "show";
 }
 
-/** The content of a row: who asked and which row it is, over and over to the length wanted. */
-function rowContent(identity: string | null, statement: Statement, at: number): Buffer {
-  const mark = `${identity ?? "nobody"}#${at} `;
+/** The content of a row: who asked, which row it is, and what is `told`, over and over to the length wanted. */
+function rowContent(identity: string | null, statement: Statement, at: number, told = ""): Buffer {
+  const mark = `${identity ?? "nobody"}#${at}${told} `;
   return Buffer.alloc(Math.max(statement.bytes, mark.length), mark);
 }

@@ -4,9 +4,11 @@
  *     SELECT rows(3,20) pause(5) <c7:12>        three rows of 20 bytes after 5 ms, asked by client 7 as its 12th statement
  *     SELECT rows(3,20), $1                     the same; who asks is said by the first parameter
  *     SELECT 'rows(3,20) pause(5)'              the same, as a constant: to the pooler it is a read like any other
+ *     SELECT 'rows(1,20) tell(DateStyle)' AS k1 the same; its rows say what that setting is, and it is one of a family
  *     SELECT 'FAIL'                             a read that fails
+ *     SELECT 'rows(1,20)' FOR UPDATE            like a read, and none: what stands behind the constant makes it one of a kind
  *     SELECT rows(9,20) stream(3,2)             rests 2 ms after each third row
- *     INSERT, FAIL, BEGIN, COMMIT, ROLLBACK, SET name = 'value', SHOW name, DISCARD ALL, DEALLOCATE ALL
+ *     INSERT, CREATE, FAIL, BEGIN, COMMIT, ROLLBACK, SET name = 'value', SHOW name, DISCARD ALL, DEALLOCATE ALL
  *     COPY t FROM STDIN [fail(2)|refused]       fails at the second CopyData, or before any
  *     COPY t TO STDOUT rows(3,20)
  *
@@ -15,6 +17,7 @@
 export type Verb =
   | "select"
   | "insert"
+  | "create"
   | "fail"
   | "begin"
   | "commit"
@@ -44,15 +47,21 @@ export interface Statement {
   readonly value: string;
   /** "c7:12", or null when a parameter says it or nobody does. */
   readonly identity: string | null;
+  /** The setting that its rows tell of; "" for none. */
+  readonly tells: string;
   readonly takesParameter: boolean;
-  /** It may be run more than once: PostgreSQL is not changed by it. */
+  /** It may share a server, and be run more than once: to the pooler too it is plainly a read. */
   readonly isRead: boolean;
 }
+
+/** One constant, a parameter perhaps, and a name for its family: no other text is plainly a read. */
+const READ = /^SELECT '[^']*'(?:, \$1)?(?: AS \w+)?$/;
 
 const VERBS: readonly (readonly [RegExp, Verb])[] = [
   [/^SELECT 'FAIL/, "fail"],
   [/^(SELECT|select)\b/, "select"],
   [/^INSERT\b/, "insert"],
+  [/^CREATE\b/, "create"],
   [/^FAIL\b/, "fail"],
   [/^BEGIN\b/, "begin"],
   [/^COMMIT\b/, "commit"],
@@ -69,10 +78,10 @@ const VERBS: readonly (readonly [RegExp, Verb])[] = [
 export function parseStatements(text: string): Statement[] {
   // Values of SET may hold anything but a semicolon.
   const parts = text.split(";").filter((part, at) => part.trim() !== "" || at === 0);
-  return parts.map((part) => parseStatement(part.trim()));
+  return parts.map((part) => parseStatement(part.trim(), parts.length === 1));
 }
 
-function parseStatement(text: string): Statement {
+function parseStatement(text: string, isAlone: boolean): Statement {
   const identity = /\/\*(c\d+:\d+)\*\//.exec(text)?.[1] ?? null;
   const words = text.replace(/\/\*.*?\*\//g, "").trim();
   let verb: Verb = words === "" ? "empty" : "unknown";
@@ -97,7 +106,8 @@ function parseStatement(text: string): Statement {
     value: (set?.[2] ?? "").replaceAll("''", "'"),
     identity,
     takesParameter: words.includes("$1"),
-    isRead: verb === "select" || words.startsWith("SELECT 'FAIL"),
+    tells: /tell\((\w+)\)/.exec(words)?.[1] ?? "",
+    isRead: isAlone && READ.test(words),
   };
 }
 
