@@ -4,6 +4,8 @@
  * costs next to nothing beside the engine that is measured.
  */
 
+import { CATALOGUE_QUERY } from "../../src/sharing/catalogue-query.ts";
+
 const TEXT = new TextEncoder();
 
 function message(type: string, ...parts: (Uint8Array | string)[]): Uint8Array {
@@ -62,10 +64,24 @@ const ANSWERS: Readonly<Record<string, Uint8Array>> = {
   C: message("3"),
   S: READY,
 };
+/** A catalogue in which nothing hides anything. */
+const CATALOGUE = Buffer.concat([
+  message("D", new Uint8Array([0, 2, 0, 0, 0, 1]), "e", new Uint8Array([0, 0, 0, 0])),
+  COMPLETE,
+  READY,
+]);
 /** What ends a client's unit, in the answers above. */
 export const READY_BYTES: number = READY.length;
 const STARTUP_HEAD_BYTES = 8;
 const TERMINATE = 0x58;
+const QUERY = 0x51;
+/** Type, length, and the zero byte behind the text. */
+const QUERY_FRAME_BYTES = 6;
+
+/** No other text that comes here is as long. */
+function isCatalogueQuery(bytes: Uint8Array, at: number, size: number): boolean {
+  return bytes[at] === QUERY && size === QUERY_FRAME_BYTES + CATALOGUE_QUERY.length;
+}
 
 export class CannedPostgres {
   readonly #send: (bytes: Uint8Array) => void;
@@ -99,7 +115,7 @@ export class CannedPostgres {
         1;
       if (at + size > bytes.length) break;
       const type = bytes[at] as number;
-      const answer = ANSWERS[String.fromCharCode(type)];
+      const answer = isCatalogueQuery(bytes, at, size) ? CATALOGUE : ANSWERS[String.fromCharCode(type)];
       if (answer !== undefined) answers.push(answer);
       else if (type !== TERMINATE) throw new Error(`message ${type} came to the server`);
       at += size;
