@@ -26,8 +26,8 @@ The console is the database \`pgbouncer\`. Connect to it with psql, a driver or 
 psql -h 127.0.0.1 -p 6432 -U admin pgbouncer
 \`\`\`
 
-- Users in \`admin_users\` may do everything; users in \`stats_users\` may look: SHOW. A user \`pgbouncer\` that comes over the Unix
-  socket from the system user of the process may do everything and needs no password.
+- Users in \`admin_users\` may do everything; users in \`stats_users\` may look: SHOW, but not FDS and SHARED_STATEMENTS. A user
+  \`pgbouncer\` that comes over the Unix socket from the system user of the process may do everything and needs no password.
 - One command for each query, in any case, with or without a semicolon. Names with other characters than letters, digits
   and \`_\` stand in double quotes. \`SELECT x\` is another way to write \`SHOW x\`.
 - Both the simple and the extended query protocol are answered; there are no parameters. Results are text; the extended
