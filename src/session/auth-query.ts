@@ -44,6 +44,7 @@ export class AuthQuery implements ServerSeeker {
   readonly clock = null;
   readonly dedication = null;
   readonly ride = null;
+  readonly isCounted = true;
   readonly isMidMessage = false;
   parameters: ParameterValues;
   readonly #client: Client;

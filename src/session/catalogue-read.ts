@@ -35,6 +35,7 @@ export class CatalogueRead implements ServerSeeker {
   readonly clock = null;
   readonly dedication = null;
   readonly ride = null;
+  readonly isCounted = false;
   readonly isMidMessage = false;
   parameters: ParameterValues;
   readonly #pool: ServerPool;
@@ -112,6 +113,8 @@ export class CatalogueRead implements ServerSeeker {
 
   answer(memory: Uint8Array, start: number, end: number): void {
     const framer = this.#framer;
+    // The server has counted it as what clients are sent.
+    this.#pool.database.counters.bytesSent -= end - start;
     if (framer.broken) return;
     // A copy: what is left of a message outlives the chunk it came in.
     framer.push(new Uint8Array(memory.subarray(start, end)));

@@ -45,7 +45,7 @@ export class ClientInput {
   /** The unit that our SETs run for was. */
   #setsForNothing = false;
   /** The client says nothing more; what it has said is still to be dealt with. */
-  #hasEnded = false;
+  hasEnded = false;
   /** `process` is at work, and what it has gone through has not all been forwarded. */
   #isProcessing = false;
   /** The next message can be dealt with when a unit has been answered. */
@@ -62,7 +62,7 @@ export class ClientInput {
 
   /** The client has ended its half. True when there is nothing left to be dealt with. */
   end(): boolean {
-    this.#hasEnded = true;
+    this.hasEnded = true;
     return !this.isWaiting || this.framer.pending === 0;
   }
 
@@ -242,7 +242,7 @@ export class ClientInput {
     const client = this.#client;
     const server = client.server;
     const waits = this.isWaiting || (server === null && client.seat !== null);
-    if (this.#hasEnded && !waits) {
+    if (this.hasEnded && !waits) {
       client.gone(null);
       return;
     }
@@ -292,7 +292,7 @@ export class ClientInput {
     const client = this.#client;
     this.framer.drop(bytes);
     client.holds.release(Hold.waiting);
-    if (this.framer.pending > 0 || this.#hasEnded) this.process();
+    if (this.framer.pending > 0 || this.hasEnded) this.process();
     else this.framer.next(client.engine.settings.maxPacketSize);
   }
 

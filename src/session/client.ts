@@ -92,6 +92,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   /** When its last message came, monotonic ms. */
   requestAt: number;
   readonly clock = new UnitClock();
+  readonly isCounted = true;
   /** It was told that it waits, in this wait. */
   wasNotified = false;
   isClosed = false;

@@ -158,6 +158,8 @@ export class Rides implements ServerHolder {
   watch(shortMs: number, now: number): void {
     if (this.#entries.length === 0 || now - this.headSince <= shortMs) return;
     this.sealAndMove(SealReason.slow);
+    // Who says nothing more may have gone: he is not waited for any longer.
+    if (this.head?.client.input.hasEnded === true) this.head.client.gone(null);
     if (this.head === null) this.cancelHead(() => {});
   }
 

@@ -35,6 +35,8 @@ export interface ServerSeeker extends ServerHolder {
   readonly waiting: Waiting<ServerSeeker>;
   /** It wants a server of its own; null: any that is free. */
   readonly dedication: Dedication | null;
+  /** It works for a client: SHOW STATS counts what it asks for. */
+  readonly isCounted: boolean;
   /** How it shares servers; null for one that has never. */
   readonly ride: Ride | null;
   /** It is going to wait: whether its unit may ride on a server with others'. */

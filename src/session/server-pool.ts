@@ -221,7 +221,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   }
 
   serve(seeker: ServerSeeker, server: Server): void {
-    this.database.counters.waitTimeUs += Math.round((this.engine.turn.now - seeker.waiting.since) * 1000);
+    const { counters } = this.database;
+    if (seeker.isCounted) counters.waitTimeUs += Math.round((this.engine.turn.now - seeker.waiting.since) * 1000);
     this.assign(server, seeker);
     seeker.served(server);
   }
@@ -252,7 +253,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
 
   /** `server`, active, is held by `seeker` from now on. */
   assign(server: Server, seeker: ServerSeeker): void {
-    this.database.counters.serverAssignmentCount += 1;
+    if (seeker.isCounted) this.database.counters.serverAssignmentCount += 1;
     seeker.entered(ClientState.active);
     server.holder = seeker;
     server.pipeline.linked = seeker;
