@@ -3,6 +3,7 @@
  * the test's.
  */
 import { describe, expect, test } from "vitest";
+import { TrafficCounters } from "../../../src/metrics/traffic-counters.ts";
 import type { DatabaseEntry } from "../../../src/config/database-entry.ts";
 import { commandComplete } from "../../../src/protocol/backend-messages.ts";
 import { type ErrorToSend, errorResponse } from "../../../src/protocol/error-messages.ts";
@@ -25,7 +26,7 @@ class PlayedPool {
   readonly released: PlayedServer[] = [];
   readonly core = { paused: false, loginFailing: false };
   readonly directory = { serversClosedWith: null as unknown };
-  readonly database = { name: "d", entry: {} as DatabaseEntry };
+  readonly database = { name: "d", entry: {} as DatabaseEntry, counters: new TrafficCounters() };
   readonly user = { name: "u" };
   readonly welcome = null;
   readonly watch = new CatalogueWatch();
