@@ -11,6 +11,7 @@ import { Fit } from "../pool/pool-host.ts";
 import type { SealReason } from "../pool/pool-host.ts";
 import { ServerState } from "../pool/server-state.ts";
 import type { Settling } from "../net/turn.ts";
+import type { Timer } from "../net/world.ts";
 import { Frontend } from "../protocol/message-type.ts";
 import { StatementBook } from "../sharing/statement-book.ts";
 import { Refusal } from "../sharing/refusal.ts";
@@ -45,7 +46,7 @@ export class PoolSharing implements Settling {
   /** Why nothing is shared in this pool, "" when it may be. */
   offBecause = "";
   #isSettling = false;
-  #isWatching = false;
+  #watchTimer: Timer | null = null;
   readonly #encoding: number;
 
   constructor(pool: ServerPool) {
@@ -56,10 +57,17 @@ export class PoolSharing implements Settling {
   /** Takes over what the settings and entries say now. Returns how deep servers are shared; 0 for not at all. */
   refresh(): number {
     const { settings } = this.#pool.engine;
+    const isOtherTime = settings.sharingShortTimeMs !== this.#limits.durationMaxMs;
     this.#limits.runsMin = settings.sharingShortRuns;
     this.#limits.durationMaxMs = settings.sharingShortTimeMs;
     this.#limits.bytesMax = settings.sharingShortBytes;
     this.offBecause = this.#offBecause();
+    if (isOtherTime && this.#watchTimer !== null) {
+      // What is under way is judged by the new time.
+      this.#watchTimer.cancel();
+      this.#watchTimer = null;
+      this.#watch();
+    }
     return this.offBecause === "" ? settings.sharingDepth : 0;
   }
 
@@ -211,10 +219,9 @@ export class PoolSharing implements Settling {
 
   /** Looks after what is at the heads, for as long as there is something. */
   #watch(): void {
-    if (this.#isWatching) return;
-    this.#isWatching = true;
-    this.#pool.engine.world.clock.after(HEAD_MAX * this.#limits.durationMaxMs, () => {
-      this.#isWatching = false;
+    if (this.#watchTimer !== null) return;
+    this.#watchTimer = this.#pool.engine.world.clock.after(HEAD_MAX * this.#limits.durationMaxMs, () => {
+      this.#watchTimer = null;
       let isBusy = false;
       for (const rides of this.#underWay()) {
         isBusy = true;
