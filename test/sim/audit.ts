@@ -6,6 +6,7 @@
  * - A client's statements run in the order in which it sent them, each at most once, wherever they run. Reads that share servers
  *   may run more often than once, and once more after the client has had its answer; never more often than they may be moved.
  * - A backend that was opened for replication belongs to one client that asked for it, and such a client uses no other.
+ * - On a server that the engine shares nothing runs but what is plainly a read.
  * - What was cancelled while it waited for a server does not run, and had not run; unless it is such a read.
  */
 import type { Chronicle } from "./chronicle.ts";
@@ -25,6 +26,8 @@ export interface Fault {
 /** What the audit keeps about one backend. */
 export interface AuditedBackend {
   readonly id: number;
+  /** The engine's, of the connection. */
+  readonly port: number;
   readonly database: string;
   readonly user: string;
   /** Parameters of its startup packet. */
@@ -43,6 +46,7 @@ export class Audit {
   readonly #sessionsKept: (database: string) => boolean;
   readonly #hasLeft: (client: number) => boolean;
   readonly #isReplication: (client: number) => boolean;
+  readonly #isShared: (port: number) => boolean;
   readonly #lastSerial = new Map<number, number>();
   readonly #ran = new Set<string>();
   readonly #spared = new Set<string>();
@@ -50,7 +54,7 @@ export class Audit {
 
   /**
    * `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more?
-   * `isReplication`: has it asked for a server of its own?
+   * `isReplication`: has it asked for a server of its own? `isShared`: does the engine share the server connected from this port?
    */
   constructor(
     chronicle: Chronicle,
@@ -58,12 +62,14 @@ export class Audit {
     sessionsKept: (database: string) => boolean,
     hasLeft: (client: number) => boolean,
     isReplication: (client: number) => boolean,
+    isShared: (port: number) => boolean,
   ) {
     this.#chronicle = chronicle;
     this.#now = now;
     this.#sessionsKept = sessionsKept;
     this.#hasLeft = hasLeft;
     this.#isReplication = isReplication;
+    this.#isShared = isShared;
   }
 
   fault(database: string, what: string): void {
@@ -90,6 +96,10 @@ export class Audit {
   ran(backend: AuditedBackend, identity: string | null, statement: Statement): void {
     this.statements++;
     this.#chronicle.say(() => `backend ${backend.id} runs ${statement.verb} of ${identity ?? "nobody"}`);
+    if (!statement.isRead && this.#isShared(backend.port))
+      this.#chronicle.violate(
+        `backend ${backend.id}, which is shared, ran ${statement.verb} of ${identity ?? "nobody"}`,
+      );
     const isReplication = backend.startup.has("replication");
     if (identity === null) {
       if (isReplication)

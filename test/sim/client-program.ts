@@ -119,7 +119,7 @@ export class ClientProgram {
         if (!inBlock) yield* this.#discard();
         break;
       case "create":
-        this.#host.send([this.#words.query(this.#words.own("CREATE TABLE t"))]);
+        this.#host.send([this.#words.query(this.#words.own("CREATE VIEW v"))]);
         break;
       case "cancel":
         yield* this.#cancel();

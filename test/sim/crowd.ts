@@ -21,7 +21,8 @@ export function crowded(random: Random, scenario: Scenario): Scenario {
     poolSize: random.pick([1, 1, 2, 3]),
   }));
   const databaseMax = users.length > 1 && random.chance(0.6) ? random.between(1, 3) : scenario.databaseMax;
-  const { server_reset_query_always: _, max_db_connections: __, sharing: ___, ...settings } = scenario.settings;
+  const settings = new Map(Object.entries(scenario.settings));
+  for (const name of ["server_reset_query_always", "sharing", "max_db_connections"]) settings.delete(name);
   const clientsTotal = random.between(8, 24);
   return {
     ...scenario,
@@ -42,7 +43,7 @@ export function crowded(random: Random, scenario: Scenario): Scenario {
       fateBytesMax: 60_000,
     },
     settings: {
-      ...settings,
+      ...Object.fromEntries(settings),
       ...(databaseMax > 0 ? { max_db_connections: String(databaseMax) } : {}),
       sharing_short_runs: random.pick(["0", "0", "0", "1", "3"]),
       sharing_short_time: random.pick(["2", "10", "10", "50"]),

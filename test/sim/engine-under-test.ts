@@ -34,23 +34,48 @@ export interface PoolView {
   readonly servers: Readonly<Record<string, number>>;
   /**
    * Those who wait for a server, and those who have one; by ids that are never used again. `shares`: it may ride with others, and no
-   * server that it could have ridden on was in another state.
+   * server that it could have ridden on was in another state. `isAlone`: it may not ride.
    */
-  readonly waiters: readonly { readonly id: number; readonly sinceMs: number; readonly shares: boolean }[];
+  readonly waiters: readonly {
+    readonly id: number;
+    readonly sinceMs: number;
+    readonly shares: boolean;
+    readonly isAlone: boolean;
+  }[];
   readonly holders: ReadonlySet<number>;
-  /** Of the holders, those whose statement may be moved, since when they had waited for it, and whether others may be on that server. */
-  readonly riders: ReadonlyMap<number, { readonly sinceMs: number; readonly isShared: boolean }>;
+  /** Of the holders, those whose statement may be moved. */
+  readonly riders: ReadonlyMap<number, RiderView>;
+  /** Servers that statements of several clients are on, or may come to. */
+  readonly shared: readonly SharedServerView[];
   /** Each list counted by walking it, to be compared with the figures above; empty when the engine has none. */
   readonly problems: readonly string[];
+}
+
+export interface RiderView {
+  /** Since when it had waited. */
+  readonly sinceMs: number;
+  /** Of its client, as the engine's log has it. */
+  readonly source: string;
+  readonly server: number;
+  /** Others may be on that server. */
+  readonly isShared: boolean;
+  /** Another's statement comes before it. */
+  readonly isBehind: boolean;
+  /** Its client has had a part of the answer. */
+  readonly isAnswered: boolean;
+}
+
+export interface SharedServerView {
+  readonly id: number;
+  readonly isSealed: boolean;
+  /** Since when the statement at the head runs; null when nothing is there. */
+  readonly headSinceMs: number | null;
 }
 
 export interface EngineView {
   readonly pools: readonly PoolView[];
   /** Bytes that the engine itself holds back for sockets that do not drain. */
   readonly heldBytes: number;
-  /** Statements that were sent behind others' to one server, and those that were moved from there, up to now. */
-  readonly rides: number;
-  readonly moves: number;
   /** Broken invariants that the engine noticed itself. */
   readonly problems: readonly string[];
 }
@@ -61,6 +86,10 @@ export type SimCommand = "RECONNECT" | "PAUSE" | "SUSPEND" | "RESUME";
 export interface EngineUnderTest {
   /** Null for an engine that does not let anybody look inside. */
   inspect(): EngineView | null;
+  /** Whether statements of several clients may be on the server that is connected from this port now. */
+  isShared(port: number): boolean;
+  /** What SHOW SHARING counts: of all pools, by its words, up to now. */
+  sharingFigures(): ReadonlyMap<string, number>;
   /** `done`: the command has been answered. */
   command(command: SimCommand, done: () => void): void;
   /** Closes everything; afterwards nothing of it is left in the world. */

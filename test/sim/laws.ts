@@ -7,6 +7,8 @@
 import type { EngineKind, EngineUnderTest, PoolView } from "./engine-under-test.ts";
 import type { Scenario } from "./scenario.ts";
 import type { ScriptedPostgres } from "./scripted-postgres.ts";
+import { checkSharing } from "./sharing-laws.ts";
+import type { SharingMemory } from "./sharing-laws.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 /** The most that one connection may hold: the bound of an outbox, one received chunk on top, and some messages of our own. */
@@ -22,6 +24,10 @@ export interface LawContext {
   readonly serverPort: number;
   /** Who waited in which pool after the turn before this one, and since which turn. */
   readonly queues: Map<string, ReadonlyMap<number, Wait>>;
+  /** What the laws about sharing remember of each pool. */
+  readonly memories: Map<string, SharingMemory>;
+  /** Clients whose statement could still be moved after the turn before this one, by their addresses. */
+  readonly movable: Set<string>;
 }
 
 interface Wait {
@@ -39,12 +45,15 @@ export function checkStep(context: LawContext): void {
   const { engine, world } = context;
   const view = engine.inspect();
   if (view === null) return;
+  context.movable.clear();
   for (const problem of view.problems) world.chronicle.violate(`the engine says: ${problem}`);
   for (const pool of view.pools) {
     for (const problem of pool.problems) {
       world.chronicle.violate(`pool ${pool.database}/${pool.user}: ${problem}`);
     }
     checkQueue(context, pool);
+    checkSharing(context, pool);
+    for (const { source, isAnswered } of pool.riders.values()) if (!isAnswered) context.movable.add(source);
   }
 }
 

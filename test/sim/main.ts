@@ -36,18 +36,16 @@ if (values.seed !== undefined) {
   let turns = 0;
   let hits = 0;
   let spared = 0;
-  let rides = 0;
-  let moves = 0;
   const outcomes = new Map<string, number>();
+  const sharing = new Map<string, number>();
   for (let seed = from; seed < from + count; seed++) {
     const report = await run(seed, { kind });
     statements += report.statements;
     turns += report.turns;
     hits += report.cancelsHit;
     spared += report.spared;
-    rides += report.rides;
-    moves += report.moves;
-    for (const [outcome, times] of report.outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + times);
+    add(outcomes, report.outcomes);
+    add(sharing, report.sharing);
     if (report.violations.length === 0) continue;
     failed++;
     console.log(`seed ${seed} breaks a law:\n  ${report.violations.slice(0, 5).join("\n  ")}`);
@@ -56,9 +54,17 @@ if (values.seed !== undefined) {
   }
   const seconds = (performance.now() - started) / 1000;
   console.log(
-    `${count} seeds, ${failed} failed, ${statements} statements, ${turns} turns, ${hits} cancels hit, ${spared} statements cancelled waiting, ${rides} rode behind others, ${moves} were moved, ${seconds.toFixed(1)} s`,
+    `${count} seeds, ${failed} failed, ${statements} statements, ${turns} turns, ${hits} cancels hit, ${spared} statements cancelled waiting, ${seconds.toFixed(1)} s`,
   );
-  for (const [outcome, times] of [...outcomes].sort((a, b) => b[1] - a[1]))
-    console.log(`${String(times).padStart(8)} ${outcome}`);
+  for (const figures of [sharing, outcomes]) print(figures);
   process.exitCode = failed > 0 ? 1 : 0;
+}
+
+function add(sums: Map<string, number>, figures: ReadonlyMap<string, number>): void {
+  for (const [name, times] of figures) sums.set(name, (sums.get(name) ?? 0) + times);
+}
+
+function print(figures: ReadonlyMap<string, number>): void {
+  for (const [name, times] of [...figures].sort((a, b) => b[1] - a[1]))
+    console.log(`${String(times).padStart(8)} ${name}`);
 }

@@ -3,6 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 import { loadConfiguration } from "../../src/config/load.ts";
+import { ServerState } from "../../src/pool/server-state.ts";
 import { Logger } from "../../src/log/logger.ts";
 import { Pooler } from "../../src/pooler/pooler.ts";
 import type { Console } from "../../src/session/console.ts";
@@ -57,6 +58,28 @@ export class PoolerUnderTest implements EngineUnderTest {
 
   inspect(): EngineView {
     return viewPooler(this.pooler);
+  }
+
+  isShared(port: number): boolean {
+    for (const { connection, place } of this.pooler.residents.servers) {
+      if (connection?.local.port === port) return place.state === ServerState.shared;
+    }
+    return false;
+  }
+
+  sharingFigures(): ReadonlyMap<string, number> {
+    const figures = new Map<string, number>();
+    const add = (name: string, count: number) => figures.set(name, (figures.get(name) ?? 0) + count);
+    for (const { sharing } of this.pooler.residents.pools()) {
+      const { rides, behindOthers, trials, moves, seals, refusals } = sharing.counters;
+      add("rode", rides);
+      add("rode behind others", behindOthers);
+      add("ran alone to be measured", trials);
+      for (const [reason, count] of moves) add(`moved: ${reason}`, count);
+      for (const [reason, count] of seals) add(`sealed: ${reason}`, count);
+      for (const [reason, count] of refusals) add(`refused: ${reason}`, count);
+    }
+    return figures;
   }
 
   command(command: SimCommand, done: () => void): void {

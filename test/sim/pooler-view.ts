@@ -7,7 +7,7 @@ import { Client } from "../../src/session/client.ts";
 import { ClientState } from "../../src/session/client-state.ts";
 import type { Server } from "../../src/session/server.ts";
 import type { ServerPool } from "../../src/session/server-pool.ts";
-import type { EngineView, PoolView } from "./engine-under-test.ts";
+import type { EngineView, PoolView, RiderView } from "./engine-under-test.ts";
 
 export function viewPooler(pooler: Pooler): EngineView {
   const pools: PoolView[] = [];
@@ -23,13 +23,7 @@ export function viewPooler(pooler: Pooler): EngineView {
   }
   for (const server of pooler.residents.servers) heldBytes += server.outbox.backlog;
   for (const client of pooler.residents.clients) heldBytes += client.outbox.backlog;
-  let rides = 0;
-  let moves = 0;
-  for (const { sharing } of pooler.residents.pools()) {
-    rides += sharing.counters.behindOthers;
-    for (const count of sharing.counters.moves.values()) moves += count;
-  }
-  return { pools, heldBytes, rides, moves, problems };
+  return { pools, heldBytes, problems };
 }
 
 /** A shared pipeline is in order with what is known of it, and no cancel request is under way while somebody rides behind the head. */
@@ -41,6 +35,9 @@ function rideProblems(server: Server): string[] {
     if (rides.length > 0) problems.push(`server ${server.id} has ${rides.length} riders and another holder`);
     return problems;
   }
+  const { sharingDepth } = server.engine.settings;
+  if (rides.length > Math.max(1, sharingDepth))
+    problems.push(`server ${server.id} has ${rides.length} riders, where sharing_depth is ${sharingDepth}`);
   if (server.riders !== rides.length)
     problems.push(`server ${server.id} counts ${server.riders} riders and has ${rides.length}`);
   if (rides.length === 0 && !server.pipeline.isEmpty)
@@ -54,6 +51,23 @@ function rideProblems(server: Server): string[] {
   if (behind.length > 0 && [...server.cancels].some((cancel) => cancel.isSent))
     problems.push(`server ${server.id} is sent a cancel request while ${behind.length} ride behind its head`);
   return problems;
+}
+
+function viewRiders(pool: ServerPool): Map<number, RiderView> {
+  const riders = new Map<number, RiderView>();
+  for (const { id, ride, waiting, source } of pool.clients.in(ClientState.active)) {
+    const rides = ride?.rides ?? null;
+    if (ride === null || rides === null) continue;
+    riders.set(id, {
+      sinceMs: waiting.since,
+      source,
+      server: rides.server.id,
+      isShared: rides.server.place.state === ServerState.shared,
+      isBehind: rides.head !== ride,
+      isAnswered: ride.answeredBytes > 0,
+    });
+  }
+  return riders;
 }
 
 function viewPool(pool: ServerPool): PoolView {
@@ -95,20 +109,17 @@ function viewPool(pool: ServerPool): PoolView {
     user: pool.user.name,
     clients,
     servers,
-    waiters: [...pool.core.waiters].map(({ id, waiting }) => ({
-      id,
-      sinceMs: waiting.since,
-      shares: pool.core.waiters.isSharing(waiting) && waiting.passedOver === 0,
-    })),
+    waiters: [...pool.core.waiters].map(({ id, waiting }) => {
+      const isSharing = pool.core.waiters.isSharing(waiting);
+      return { id, sinceMs: waiting.since, shares: isSharing && waiting.passedOver === 0, isAlone: !isSharing };
+    }),
     holders: new Set([...pool.clients.in(ClientState.active)].map((client) => client.id)),
-    riders: new Map(
-      [...pool.clients.in(ClientState.active)]
-        .filter((client) => client.isRiding)
-        .map((client) => {
-          const isShared = client.ride?.rides?.server.place.state === ServerState.shared;
-          return [client.id, { sinceMs: client.waiting.since, isShared }];
-        }),
-    ),
+    riders: viewRiders(pool),
+    shared: [...pool.core.servers.in(ServerState.shared)].map(({ id, sealed, rides }) => ({
+      id,
+      isSealed: sealed,
+      headSinceMs: rides === null || rides.length === 0 ? null : rides.headSince,
+    })),
     problems,
   };
 }

@@ -95,6 +95,14 @@ export class RelayEngine implements EngineUnderTest {
     return null;
   }
 
+  isShared(): boolean {
+    return false;
+  }
+
+  sharingFigures(): ReadonlyMap<string, number> {
+    return new Map();
+  }
+
   /** A relay takes no commands. */
   command(): void {}
 

@@ -35,9 +35,8 @@ export interface RunReport {
   /** How the clients ended, counted. */
   readonly outcomes: ReadonlyMap<string, number>;
   readonly cancelsHit: number;
-  /** Statements that were sent behind others' on one server, and how often one was moved from there. */
-  readonly rides: number;
-  readonly moves: number;
+  /** What the engine counts about statements that share servers. */
+  readonly sharing: ReadonlyMap<string, number>;
   /** Statements that were cancelled while they waited for a server. */
   readonly spared: number;
   readonly faults: number;
@@ -60,14 +59,15 @@ const FAULT_ECHO_MS = 3000;
 const DRAIN_MAX_MS = 25_000;
 /** The first who asks after a failed login is told so, and starts the next attempt. */
 const LOGIN_FAILING = "server login has been failing";
+/** Why a client is closed whose server has ended. */
+const SERVER_ENDS = ["server conn crashed?", "unknown pkt from server"];
 /** What a replication client is told of a RECONNECT, or when its server's host has left an address; and of a long wait. */
 const REPLICATION_ENDS = ["database configuration changed", "client_login_timeout"];
 /** The longest timer a stopped engine may leave behind: one `stats_period`. */
 const TIMER_ECHO_MS = 61_000;
 
 class Run implements ClientHost {
-  #rides = 0;
-  #moves = 0;
+  #sharing: ReadonlyMap<string, number> = new Map();
   readonly outcomes = new Map<string, number>();
   readonly #seed: number;
   readonly #options: RunOptions;
@@ -85,6 +85,10 @@ class Run implements ClientHost {
   #expected = 0;
   /** Why the engine says it closed a client, by the client's address. */
   readonly #closeReasons = new Map<string, string>();
+  #engine: EngineUnderTest | null = null;
+  readonly #movable = new Set<string>();
+  /** Those of them that the engine closed because their server had ended, by their addresses. */
+  readonly #closedWhileMovable = new Set<string>();
   #left: number;
   /** How often the clients of the last check may come again. */
   #retries = 8;
@@ -105,6 +109,7 @@ class Run implements ClientHost {
       (database) => modes.get(database) === "session",
       (id) => [...this.#clients].every((client) => client.order.id !== id || client.hasLeft),
       (id) => this.#replicationClients.has(id),
+      (port) => this.#engine?.isShared(port) ?? false,
     );
     this.#postgres = new ScriptedPostgres(this.#world, this.#scenario.server, this.#audit);
     this.#left = this.#scenario.clientsTotal;
@@ -130,6 +135,7 @@ class Run implements ClientHost {
         log: (line) => this.#log(line),
       }),
     );
+    this.#engine = engine;
     const context: LawContext = {
       world,
       postgres: this.#postgres,
@@ -138,6 +144,8 @@ class Run implements ClientHost {
       engine,
       serverPort: SERVER_AT.port,
       queues: new Map(),
+      memories: new Map(),
+      movable: this.#movable,
     };
     const step = () => {
       checkStep(context);
@@ -163,9 +171,7 @@ class Run implements ClientHost {
         await world.runUntil(broken, FAULT_ECHO_MS, step);
       }
       checkRest(context);
-      const view = context.engine.inspect();
-      this.#rides = view?.rides ?? 0;
-      this.#moves = view?.moves ?? 0;
+      this.#sharing = engine.sharingFigures();
     }
     this.#checkHeld();
     // What a broken run shows while it is being taken down says nothing new.
@@ -185,6 +191,8 @@ class Run implements ClientHost {
     // Who had half a message, or did not read, may not get the error; the log has the reason.
     const reason = text ?? this.#closeReasons.get(client.source) ?? null;
     if (reason !== null && this.#scenario.allowedErrors.some((allowed) => reason.includes(allowed))) return true;
+    // A statement of which nothing was answered runs elsewhere when its server ends.
+    if (this.#closedWhileMovable.has(client.source) && client.hasNothing) return false;
     const isReplication = client.order.parameters.has("replication");
     if (isReplication && REPLICATION_ENDS.some((end) => reason?.includes(end) === true)) return true;
     // The failure of the last login is told to the first who comes after it, however late.
@@ -195,7 +203,10 @@ class Run implements ClientHost {
   #log(line: string): void {
     this.#world.chronicle.say(() => `log: ${line}`);
     const closing = / C-\w+: [^@]*@(\S+) closing because: (.*) \(age=/.exec(line);
-    if (closing !== null) this.#closeReasons.set(closing[1] ?? "", closing[2] ?? "");
+    if (closing === null) return;
+    const [, source = "", reason = ""] = closing;
+    this.#closeReasons.set(source, reason);
+    if (this.#movable.has(source) && SERVER_ENDS.includes(reason)) this.#closedWhileMovable.add(source);
   }
 
   spared(identities: readonly string[]): void {
@@ -366,8 +377,7 @@ class Run implements ClientHost {
       clients: this.#nextClient - 1,
       outcomes: this.outcomes,
       cancelsHit: this.#postgres.cancelsHit,
-      rides: this.#rides,
-      moves: this.#moves,
+      sharing: this.#sharing,
       spared: this.#audit.sparedCount,
       faults: this.#audit.faults.length,
       lines: chronicle.lines ?? [],

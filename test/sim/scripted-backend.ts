@@ -86,6 +86,10 @@ export class ScriptedBackend implements ConnectionEvents, AuditedBackend {
     this.#host = host;
   }
 
+  get port(): number {
+    return this.end.remote.port;
+  }
+
   /** Between units, outside a transaction, nothing unread and nothing unsent. */
   get isResting(): boolean {
     return (

@@ -215,7 +215,7 @@ export class ScriptedSession {
       case "insert":
         return `INSERT 0 ${identity === null ? 0 : identityNumber(identity)}`;
       case "create":
-        return "CREATE TABLE";
+        return "CREATE VIEW";
       case "begin":
         if (this.status === "I") this.status = "T";
         return "BEGIN";

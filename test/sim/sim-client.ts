@@ -45,6 +45,8 @@ export class SimClient implements ConnectionEvents, ProgramHost {
   /** Since when something is owed to this client: its login, an unanswered unit, an open transaction. */
   owedSinceMs: number | null;
   received = 0;
+  /** Since something is owed to it something of that has come. */
+  #hasSome = false;
   readonly #world: SimWorld;
   readonly #host: ClientHost;
   readonly #random: Random;
@@ -102,6 +104,11 @@ export class SimClient implements ConnectionEvents, ProgramHost {
 
   get preparedNames(): readonly string[] {
     return [...this.#expectation.session.prepared.keys()].filter((name) => name !== "");
+  }
+
+  /** It has sent something, and nothing of the answer has come but that the server has ended. */
+  get hasNothing(): boolean {
+    return this.owedSinceMs !== null && !this.#hasSome && this.#reader.length === 0;
   }
 
   /** For reports: what it waits for. */
@@ -260,6 +267,7 @@ export class SimClient implements ConnectionEvents, ProgramHost {
       this.#world.chronicle.say(() => `${this.name} gets ${describe(received)}`);
       return;
     }
+    this.#hasSome = true;
     if (this.#key === null || !this.#started) {
       this.#judgeLogin(received);
       return;
@@ -304,6 +312,7 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     this.#started = true;
     this.phase = "idle";
     this.owedSinceMs = null;
+    this.#hasSome = false;
     this.#advance();
   }
 
@@ -338,6 +347,7 @@ export class SimClient implements ConnectionEvents, ProgramHost {
     if (!this.#expectation.settled) return;
     if (this.status === "I" && this.#lastType === "Z") {
       this.owedSinceMs = null;
+      this.#hasSome = false;
       if (this.phase === "busy") this.phase = "idle";
     }
     if (this.#wait === "answers") this.#advance();
