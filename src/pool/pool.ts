@@ -150,10 +150,7 @@ export class Pool<S extends PoolServer<S>, W> {
 
   // ── sharing ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * A client whose statement rode comes back for another server: as `requeue`, in its old place, but nobody is served before `refill`.
-   * `shares`: it may ride again.
-   */
+  /** A client whose statement rode comes back to its old place; nobody is served before `refill`. `shares`: it may ride again. */
   moveBack(waiting: Waiting<W>, shares: boolean, now: number): void {
     this.#now = now;
     this.waiters.putBack(waiting, shares);
@@ -164,10 +161,7 @@ export class Pool<S extends PoolServer<S>, W> {
     this.#sharing.seal(server, reason);
   }
 
-  /**
-   * To be called when a turn of the event loop ends in which somebody has begun to wait or a shared server has answered: those servers that
-   * have little left take more, all at once and from all that came in this turn; those that have nothing left, and get nothing, are free.
-   */
+  /** To be called when a turn of the event loop ends in which somebody has begun to wait or a shared server has answered: see `Sharing`. */
   refill(now: number): void {
     this.#now = now;
     this.#sharing.refill(now);
@@ -353,6 +347,11 @@ export class Pool<S extends PoolServer<S>, W> {
   /** The last attempt to log in has failed and there is no server: waiting makes little sense (`server login has been failing`). */
   get loginFailing(): boolean {
     return this.#supply.pace.failed && this.#supply.sharedCount === 0;
+  }
+
+  /** For one more who asked now a server would be opened. */
+  get grows(): boolean {
+    return this.#supply.grows;
   }
 
   /** Servers that are logged in and may be given to anybody, now or later. */

@@ -65,7 +65,10 @@ export class Sharing<S extends PoolServer<S>, W> {
     this.#pool.host.sealed(server, reason);
   }
 
-  /** The turn ends: see `Pool.refill`, which settles the pool behind it. */
+  /**
+   * The turn ends: servers that have little left take more, all at once and from all that came in this turn; those that have nothing left,
+   * and get nothing, are free. The pool is to be settled behind it.
+   */
   refill(now: number): void {
     const { servers, policy, host } = this.#pool;
     let takers = this.#sealOrCount(now);

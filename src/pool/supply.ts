@@ -83,6 +83,13 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     return this.#asked;
   }
 
+  /** For one more who asked now a server would be opened. */
+  get grows(): boolean {
+    const { servers, policy } = this.#pool;
+    if (servers.count(ServerState.idle) > 0 || this.#asked) return false;
+    return policy.sizeMax === 0 || this.connections < policy.sizeMax;
+  }
+
   get pace(): LoginPace {
     return this.#pace;
   }

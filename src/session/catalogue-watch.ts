@@ -81,7 +81,8 @@ export class CatalogueWatch {
 
   #read(pool: ServerPool): void {
     this.#isWished = false;
-    if (isClosed(pool) || pool.core.loginFailing) return;
+    // A connection is not opened for it: clients bring the pool to its size, and while it grows there is little to share.
+    if (isClosed(pool) || pool.core.loginFailing || pool.core.grows) return;
     const { now } = pool.engine.turn;
     const changes = this.#changes;
     this.#nextAt = now + READING_GAP_MS;

@@ -24,7 +24,7 @@ class PlayedPool {
   /** Who has asked for a server and has not been told anything. */
   readonly waiting: ServerSeeker[] = [];
   readonly released: PlayedServer[] = [];
-  readonly core = { paused: false, loginFailing: false };
+  readonly core = { paused: false, loginFailing: false, grows: false };
   readonly directory = { serversClosedWith: null as unknown };
   readonly database = { name: "d", entry: {} as DatabaseEntry, counters: new TrafficCounters() };
   readonly user = { name: "u" };
@@ -264,6 +264,16 @@ describe("a watch over a catalogue", () => {
       pool.pass(10);
     }
     expect(pool.readings).toBe(10);
+  });
+
+  test("no connection is opened for it", () => {
+    const pool = new PlayedPool();
+    pool.core.grows = true;
+    pool.ask();
+    expect(pool.readings).toBe(0);
+    pool.core.grows = false;
+    pool.ask();
+    expect(pool.readings).toBe(1);
   });
 
   test("another entry may lead to another database", () => {
