@@ -38,6 +38,8 @@ export interface SharingPool<S, W> {
 
 export class Sharing<S extends PoolServer<S>, W> {
   readonly #pool: SharingPool<S, W>;
+  /** Sealed, and nobody knows how long what is at their heads goes on: such a server is not one that will be free soon. */
+  readonly #heldUp = new WeakSet<S>();
 
   constructor(pool: SharingPool<S, W>) {
     this.#pool = pool;
@@ -55,12 +57,15 @@ export class Sharing<S extends PoolServer<S>, W> {
     server.usedAt = now;
     server.sealed = false;
     server.riders = 0;
+    this.#heldUp.delete(server);
     this.#fill(server, this.#quota(takers));
     return true;
   }
 
   seal(server: S, reason: SealReason): void {
-    if (server.sealed || server.place.state !== ServerState.shared) return;
+    if (server.place.state !== ServerState.shared) return;
+    if (reason === SealReason.slow || reason === SealReason.reader) this.#heldUp.add(server);
+    if (server.sealed) return;
     server.sealed = true;
     this.#pool.host.sealed(server, reason);
   }
@@ -83,7 +88,9 @@ export class Sharing<S extends PoolServer<S>, W> {
     const { servers, policy } = this.#pool;
     let coming = servers.count(ServerState.tested);
     let takers = 0;
-    for (const server of servers.in(ServerState.shared)) if (server.sealed && isUsable(server)) coming++;
+    for (const server of servers.in(ServerState.shared)) {
+      if (server.sealed && isUsable(server) && !this.#heldUp.has(server)) coming++;
+    }
     for (const server of servers.in(ServerState.shared)) {
       if (server.sealed || server.riders > policy.shareLowMark) continue;
       const reason = this.#sealReason(server, coming, now);
