@@ -73,6 +73,27 @@ test("a head that has answered while the request was on its way: the next one is
   stage.leave(...clients);
 });
 
+test("while a request for the head is on its way nobody else is on the server", async () => {
+  const clients = await stage.logins(4);
+  const texts = names(4);
+  const unlock = await stage.lockTable();
+  const server = await stage.board(clients, (number) => [sayingUnlocked(texts[number]!)]);
+  server.flow();
+  stage.tap.holdsCancels = true;
+  const { cancels } = stage.tap;
+  const request = cancel(stage, clients[0]!);
+  await waitFor("the request", () => stage.tap.cancels === cancels + 1);
+  // It comes too late for the head.
+  await unlock();
+  expect(await answerOf(clients[0]!)).toEqual(said(texts[0]!));
+  await waitFor("all that was sent to be answered", () => server.underWay.length === 0);
+  expect(await stage.pool()).toMatchObject({ cl_waiting: 3, sv_being_canceled: 1 });
+  stage.tap.deliverCancels();
+  await request;
+  expect(await answersOf(clients.slice(1))).toEqual(texts.slice(1).map(said));
+  expect(server.isOpen).toBe(true);
+});
+
 test("one that waits in the queue, one that rides, and the head, all at once", async () => {
   const clients = await stage.logins(20);
   const texts = names(20);

@@ -12,7 +12,8 @@ const settings = { sharing_short_time: 60_000, sharing_short_runs: 0, default_po
 
 beforeEach(async () => {
   stage = await SharingStage.start({ poolSize: 2, pooler: { settings } });
-  load = await SharingLoad.start(stage, 12);
+  // So many that a shared server is filled again before it has answered everything.
+  load = await SharingLoad.start(stage, 40);
   await ridesMore(50);
 });
 
@@ -84,7 +85,7 @@ test("sharing = 0 while they ride, and on again", async () => {
 });
 
 test("RELOAD to session mode and back: the mode is that of the servers that come", async () => {
-  const servers = `host=127.0.0.1 port=${stage.tap.port} dbname=postgres pool_size=20`;
+  const servers = `host=127.0.0.1 port=${stage.tap.port} dbname=postgres pool_size=50`;
   const common = { pool_mode: "transaction", server_tls_sslmode: "disable", max_client_conn: 500, ...settings };
   await stage.bouncer.reload({ databases: { shared: `${servers} pool_mode=session` }, settings: common });
   await waitFor("no sharing", async () => (await stage.counted("state", "session mode")) === 0);

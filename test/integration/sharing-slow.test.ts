@@ -72,6 +72,8 @@ test("with one server they wait for the lock's end, and nobody is lost", async (
 });
 
 test("an answer that is not read: the others go on, the pooler's memory is bounded, and all of it arrives in the end", async () => {
+  // Not because it takes long.
+  await stage.bouncer.admin("SET sharing_short_time = 60000");
   const [first, second] = await stage.holdServers(2, "two");
   const clients = await stage.logins(5, "two");
   const texts = names(5);
@@ -81,10 +83,12 @@ test("an answer that is not read: the others go on, the pooler's memory is bound
   const slow = clients[0]!;
   slow.socket.pause();
   const before = residentBytes(stage.bouncer.pid);
+  const moves = await stage.counted("move", "slow reader", "two");
   await first!.release();
   await waitFor("a trip", () => first!.server.deepest === 5);
   await second!.release();
   expect(await answersOf(clients.slice(1))).toEqual(texts.slice(1).map(said));
+  expect(await stage.counted("move", "slow reader", "two")).toBe(moves + 4);
   // 60 MB are on their way to it.
   expect(residentBytes(stage.bouncer.pid) - before).toBeLessThan(40_000_000);
   slow.socket.resume();
@@ -127,7 +131,7 @@ test("query_timeout of a head: those behind it are answered elsewhere, and the s
   const answers = await answersOf(clients);
   expect(answers[0]).toMatchObject({ types: "E", code: "57014" });
   expect(answers.slice(1)).toEqual(texts.slice(1).map(said));
-  expect(first!.server.isOpen).toBe(false);
+  await waitFor("the server's end", () => !first!.server.isOpen);
 });
 
 test("query_wait_timeout goes on when they have to wait again", async () => {

@@ -79,6 +79,7 @@ export class SharingStage {
   /** After a test, whatever has become of it: nothing is held, and nobody is there. */
   async clear(): Promise<void> {
     this.tap.poison = null;
+    this.tap.deliverCancels();
     for (const unlock of this.#locks) await unlock();
     for (const server of this.tap.open) server.flow();
     for (const client of this.#clients) client.destroy();

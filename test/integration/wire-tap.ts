@@ -169,6 +169,9 @@ export class WireTap {
   readonly servers: TappedServer[] = [];
   /** Cancel requests that the pooler has sent. */
   cancels = 0;
+  /** Cancel requests are read from the pooler and get no further, until they are delivered. */
+  holdsCancels = false;
+  readonly #heldCancels: (() => void)[] = [];
   /** A unit whose text contains this ends its connection, whatever else is on it. */
   poison: string | null = null;
   readonly #target: { readonly host: string; readonly port: number };
@@ -204,6 +207,11 @@ export class WireTap {
     return this.servers.reduce((sum, { sent }) => sum + sent.filter((one) => one === text).length, 0);
   }
 
+  deliverCancels(): void {
+    this.holdsCancels = false;
+    for (const deliver of this.#heldCancels.splice(0)) deliver();
+  }
+
   stop(): void {
     for (const socket of this.#sockets) socket.destroy();
     this.#listener.close();
@@ -231,7 +239,8 @@ export class WireTap {
         this.cancels += 1;
         postgres.on("close", () => pooler.destroy());
         pooler.on("close", () => postgres.end());
-        postgres.write(first);
+        if (this.holdsCancels) this.#heldCancels.push(() => postgres.write(first));
+        else postgres.write(first);
         return;
       }
       postgres.write(first);
