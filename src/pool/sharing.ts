@@ -38,6 +38,8 @@ export interface SharingPool<S, W> {
 
 export class Sharing<S extends PoolServer<S>, W> {
   readonly #pool: SharingPool<S, W>;
+  /** Of one refill; kept so that it is made once. */
+  readonly #refilled: S[] = [];
   /** Sealed, and nobody knows how long what is at their heads goes on: such a server is not one that will be free soon. */
   readonly #heldUp = new WeakSet<S>();
 
@@ -75,26 +77,27 @@ export class Sharing<S extends PoolServer<S>, W> {
    * and get nothing, are free. The pool is to be settled behind it.
    */
   refill(now: number): void {
-    const { servers, policy, host } = this.#pool;
-    let takers = this.#sealOrCount(now);
-    for (const server of servers.in(ServerState.shared)) {
-      if (!server.sealed && server.riders <= policy.shareLowMark) this.#fill(server, this.#quota(takers--));
-    }
+    const { servers, host } = this.#pool;
+    const takers = this.#takers(now);
+    // One that has nothing left is as good as idle: it comes before those that somebody would have to wait on.
+    takers.sort((a, b) => a.riders - b.riders);
+    for (const [i, server] of takers.entries()) this.#fill(server, this.#quota(takers.length - i));
+    takers.length = 0;
     for (const server of servers.in(ServerState.shared)) if (server.riders === 0) host.free(server);
   }
 
-  /** Seals what there is a reason to seal. Returns how many servers will take more. */
-  #sealOrCount(now: number): number {
+  /** Seals what there is a reason to seal. Returns the servers that will take more. */
+  #takers(now: number): S[] {
     const { servers, policy } = this.#pool;
+    const takers = this.#refilled;
     let coming = servers.count(ServerState.tested);
-    let takers = 0;
     for (const server of servers.in(ServerState.shared)) {
       if (server.sealed && isUsable(server) && !this.#heldUp.has(server)) coming++;
     }
     for (const server of servers.in(ServerState.shared)) {
       if (server.sealed || server.riders > policy.shareLowMark) continue;
       const reason = this.#sealReason(server, coming, now);
-      if (reason === null) takers++;
+      if (reason === null) takers.push(server);
       else this.seal(server, reason);
       if (reason === SealReason.alone) coming++;
     }

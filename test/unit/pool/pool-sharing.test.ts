@@ -81,6 +81,15 @@ describe("riding", () => {
     expect(held.map(({ riders }) => riders)).toEqual([3, 3]);
   });
 
+  it("one with nothing left comes before one that is still at work", () => {
+    const { rig, held } = shared(2);
+    occupy(rig, held);
+    held[1]!.riders = 0;
+    rig.acquire("~late");
+    rig.pool.refill(1);
+    expect(riders(rig).at(-1)).toBe("~late@s2");
+  });
+
   it("a server with nothing left and nobody to take is free", () => {
     const { rig, held } = shared(1);
     rig.acquire("~a");
