@@ -15,6 +15,35 @@ export interface BrokenEngine {
   readonly breakIt: () => () => void;
 }
 
+/** A fault of the real engine. */
+export interface Fault {
+  readonly fault: string;
+  readonly seedsMax: number;
+  readonly breakIt: () => () => void;
+}
+
+/* oxlint-disable typescript/no-explicit-any -- methods of many classes: what they take is their own business */
+/** Puts `call` in the place of a method; returns what puts the method back. */
+export function replace(
+  owner: object,
+  name: string,
+  call: (self: any, original: (...args: any[]) => any, args: any[]) => unknown,
+): () => void {
+  const before = Object.getOwnPropertyDescriptor(owner, name);
+  if (before === undefined || typeof before.value !== "function")
+    throw new Error(`there is no method ${name} to break`);
+  const original = before.value as (...args: unknown[]) => unknown;
+  Object.defineProperty(owner, name, {
+    ...before,
+    value(this: unknown, ...args: unknown[]) {
+      return call(this, (...given) => original.apply(this, given), args);
+    },
+  });
+  return () => Object.defineProperty(owner, name, before);
+}
+
+/* oxlint-enable typescript/no-explicit-any */
+
 /** The first law broken because of the fault, with its seed; null when the fault went unnoticed. */
 export async function firstViolation({ kind, intact, seedsMax, breakIt }: BrokenEngine): Promise<string | null> {
   for (let seed = 1; seed <= seedsMax; seed++) {

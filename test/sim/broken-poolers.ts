@@ -18,7 +18,9 @@ import { Server } from "../../src/session/server.ts";
 import { ServerPool } from "../../src/session/server-pool.ts";
 import { ServerStatements } from "../../src/state/prepared-statement.ts";
 import { TrackedParameters } from "../../src/state/tracked-parameters.ts";
-import type { BrokenEngine } from "./broken-engine.ts";
+import type { BrokenEngine, Fault } from "./broken-engine.ts";
+import { replace } from "./broken-engine.ts";
+import { sharingFaults } from "./broken-sharing.ts";
 import type { EngineSetup } from "./engine-under-test.ts";
 import { poolerKind, startPooler } from "./pooler-engine.ts";
 
@@ -26,38 +28,10 @@ const IDLE = 0x49;
 const QUERY = 0x51;
 const SYNC = Buffer.from([0x53, 0, 0, 0, 4]);
 
-/* oxlint-disable typescript/no-explicit-any -- methods of many classes: what they take is their own business */
-/** Puts `call` in the place of a method; returns what puts the method back. */
-function replace(
-  owner: object,
-  name: string,
-  call: (self: any, original: (...args: any[]) => any, args: any[]) => unknown,
-): () => void {
-  const before = Object.getOwnPropertyDescriptor(owner, name);
-  if (before === undefined || typeof before.value !== "function")
-    throw new Error(`there is no method ${name} to break`);
-  const original = before.value as (...args: unknown[]) => unknown;
-  Object.defineProperty(owner, name, {
-    ...before,
-    value(this: unknown, ...args: unknown[]) {
-      return call(this, (...given) => original.apply(this, given), args);
-    },
-  });
-  return () => Object.defineProperty(owner, name, before);
-}
-
-/* oxlint-enable typescript/no-explicit-any */
-
 /** True at each n-th call. */
 function each(nth: number): () => boolean {
   let calls = 0;
   return () => ++calls % nth === 0;
-}
-
-interface Fault {
-  readonly fault: string;
-  readonly seedsMax: number;
-  readonly breakIt: () => () => void;
 }
 
 const faults: readonly Fault[] = [
@@ -348,7 +322,13 @@ const misreadings: readonly { fault: string; seedsMax: number; misread: (setup: 
 ];
 
 export const brokenPoolers: readonly BrokenEngine[] = [
-  ...faults.map(({ fault, seedsMax, breakIt }) => ({ fault, seedsMax, breakIt, kind: poolerKind, intact: poolerKind })),
+  ...[...faults, ...sharingFaults].map(({ fault, seedsMax, breakIt }) => ({
+    fault,
+    seedsMax,
+    breakIt,
+    kind: poolerKind,
+    intact: poolerKind,
+  })),
   ...misreadings.map(({ fault, seedsMax, misread }) => ({
     fault,
     seedsMax,

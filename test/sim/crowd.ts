@@ -18,7 +18,7 @@ export function crowded(random: Random, scenario: Scenario): Scenario {
   const databases = Array.from({ length: random.chance(0.05) ? 2 : 1 }, (_, at) => ({
     name: `db${at}`,
     poolMode: mode,
-    poolSize: random.pick([1, 1, 2, 3]),
+    poolSize: random.pick([1, 2, 2, 3]),
   }));
   const databaseMax = users.length > 1 && random.chance(0.6) ? random.between(1, 3) : scenario.databaseMax;
   const settings = new Map(Object.entries(scenario.settings));
@@ -48,7 +48,7 @@ export function crowded(random: Random, scenario: Scenario): Scenario {
       sharing_short_runs: random.pick(["0", "0", "0", "1", "3"]),
       sharing_short_time: random.pick(["2", "10", "10", "50"]),
       sharing_short_bytes: unread ? "1000000" : "16384",
-      sharing_depth: random.pick(["2", "4", "16"]),
+      sharing_depth: random.pick(["2", "2", "4", "16"]),
       sharing_low_mark: random.pick(["0", "1", "4"]),
     },
     clientsTotal,

@@ -41,10 +41,14 @@ export interface PoolView {
     readonly sinceMs: number;
     readonly shares: boolean;
     readonly isAlone: boolean;
+    /** When what it waits with was sent. */
+    readonly unitSinceMs: number;
   }[];
   readonly holders: ReadonlySet<number>;
   /** Of the holders, those whose statement may be moved. */
   readonly riders: ReadonlyMap<number, RiderView>;
+  /** Servers that anybody may have. */
+  readonly idle: ReadonlySet<number>;
   /** Servers that statements of several clients are on, or may come to. */
   readonly shared: readonly SharedServerView[];
   /** Each list counted by walking it, to be compared with the figures above; empty when the engine has none. */
@@ -52,6 +56,8 @@ export interface PoolView {
 }
 
 export interface RiderView {
+  /** When its client had sent it. */
+  readonly unitSinceMs: number;
   /** Since when it had waited. */
   readonly sinceMs: number;
   /** Of its client, as the engine's log has it. */
@@ -61,8 +67,6 @@ export interface RiderView {
   readonly isShared: boolean;
   /** Another's statement comes before it. */
   readonly isBehind: boolean;
-  /** Its client has had a part of the answer. */
-  readonly isAnswered: boolean;
 }
 
 export interface SharedServerView {

@@ -26,7 +26,7 @@ export interface LawContext {
   readonly queues: Map<string, ReadonlyMap<number, Wait>>;
   /** What the laws about sharing remember of each pool. */
   readonly memories: Map<string, SharingMemory>;
-  /** Clients whose statement could still be moved after the turn before this one, by their addresses. */
+  /** Clients whose statement was on a server with others', or could be moved from one, after the turn before this one, by their addresses. */
   readonly movable: Set<string>;
 }
 
@@ -53,7 +53,7 @@ export function checkStep(context: LawContext): void {
     }
     checkQueue(context, pool);
     checkSharing(context, pool);
-    for (const { source, isAnswered } of pool.riders.values()) if (!isAnswered) context.movable.add(source);
+    for (const { source } of pool.riders.values()) context.movable.add(source);
   }
 }
 
@@ -71,8 +71,9 @@ function checkQueue({ world, queues }: LawContext, pool: PoolView): void {
     const known = before?.get(id);
     now.set(id, { turn: known?.sinceMs === sinceMs ? known.turn : world.turns, sinceMs, shares, rides: false });
   }
-  const first = earliest(now, () => true);
-  const firstSharing = earliest(now, ({ shares }) => shares);
+  // Who was moved in this turn may not have been here yet when the others were served.
+  const first = earliest(now, (_, id) => before?.get(id)?.rides !== true);
+  const firstSharing = earliest(now, ({ shares }, id) => shares && before?.get(id)?.rides !== true);
   for (const [id, { turn, rides }] of before ?? []) {
     if (rides) continue;
     const overtaken = pool.riders.get(id)?.isShared === true ? firstSharing : first;
@@ -92,11 +93,11 @@ function checkQueue({ world, queues }: LawContext, pool: PoolView): void {
 
 function earliest(
   waits: ReadonlyMap<number, Wait>,
-  counts: (wait: Wait) => boolean,
+  counts: (wait: Wait, id: number) => boolean,
 ): { readonly id: number; readonly turn: number } | null {
   let found: { readonly id: number; readonly turn: number } | null = null;
   for (const [id, wait] of waits) {
-    if (counts(wait) && (found === null || wait.turn < found.turn)) found = { id, turn: wait.turn };
+    if (counts(wait, id) && (found === null || wait.turn < found.turn)) found = { id, turn: wait.turn };
   }
   return found;
 }

@@ -55,16 +55,16 @@ function rideProblems(server: Server): string[] {
 
 function viewRiders(pool: ServerPool): Map<number, RiderView> {
   const riders = new Map<number, RiderView>();
-  for (const { id, ride, waiting, source } of pool.clients.in(ClientState.active)) {
+  for (const { id, ride, waiting, source, clock } of pool.clients.in(ClientState.active)) {
     const rides = ride?.rides ?? null;
     if (ride === null || rides === null) continue;
     riders.set(id, {
+      unitSinceMs: clock.queryStart,
       sinceMs: waiting.since,
       source,
       server: rides.server.id,
       isShared: rides.server.place.state === ServerState.shared,
       isBehind: rides.head !== ride,
-      isAnswered: ride.answeredBytes > 0,
     });
   }
   return riders;
@@ -109,12 +109,19 @@ function viewPool(pool: ServerPool): PoolView {
     user: pool.user.name,
     clients,
     servers,
-    waiters: [...pool.core.waiters].map(({ id, waiting }) => {
+    waiters: [...pool.core.waiters].map(({ id, waiting, clock }) => {
       const isSharing = pool.core.waiters.isSharing(waiting);
-      return { id, sinceMs: waiting.since, shares: isSharing && waiting.passedOver === 0, isAlone: !isSharing };
+      return {
+        id,
+        sinceMs: waiting.since,
+        shares: isSharing && waiting.passedOver === 0,
+        isAlone: !isSharing,
+        unitSinceMs: clock?.queryStart ?? 0,
+      };
     }),
     holders: new Set([...pool.clients.in(ClientState.active)].map((client) => client.id)),
     riders: viewRiders(pool),
+    idle: new Set([...pool.core.servers.in(ServerState.idle)].map((server) => server.id)),
     shared: [...pool.core.servers.in(ServerState.shared)].map(({ id, sealed, rides }) => ({
       id,
       isSealed: sealed,

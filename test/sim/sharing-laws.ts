@@ -4,6 +4,7 @@
  * - Sharing replaces waiting and nothing else: nobody is sent behind another while a server is idle.
  * - Who needs a server alone is not overtaken for ever: once it comes before all who would ride, a server is held back for it, and until
  *   there is one, only a bounded number of those who came later go first.
+ * - Who is moved waits again where it stood.
  *
  * What runs on a shared server the audit judges, and whether a shared pipeline is in order the look inside (`pooler-view.ts`).
  */
@@ -13,6 +14,7 @@ import type { LawContext } from "./laws.ts";
 /** What is remembered of a pool from turn to turn. */
 export interface SharingMemory {
   readonly riders: ReadonlyMap<number, RiderView>;
+  readonly idle: ReadonlySet<number>;
   /** How many who came later went before the one that waits alone, while nothing was held back for it. */
   readonly overtaken: { readonly id: number; readonly sinceMs: number; count: number } | null;
 }
@@ -31,8 +33,14 @@ export function checkSharing(context: LawContext, pool: PoolView): void {
   if (before === undefined && pool.shared.length === 0) return;
   const come = [...pool.riders].filter(([id, rider]) => rider.isShared && !isSame(before?.riders.get(id), rider));
   const behind = come.find(([, rider]) => rider.isBehind);
-  if (behind !== undefined && (pool.servers["idle"] ?? 0) > 0) {
+  // One that became idle in this turn may have done so later.
+  if (behind !== undefined && before !== undefined && [...pool.idle].some((id) => before.idle.has(id))) {
     world.chronicle.violate(`pool ${key} has an idle server, and client ${behind[0]} was sent behind another`);
+  }
+  for (const { id, sinceMs, unitSinceMs } of pool.waiters) {
+    const rider = before?.riders.get(id);
+    if (rider?.unitSinceMs === unitSinceMs && sinceMs > rider.sinceMs)
+      world.chronicle.violate(`pool ${key} took client ${id} back, and to a later place than it had waited in`);
   }
   const overtaken = overtakenIn(context, pool, before, come);
   if (overtaken !== null && overtaken.count > overtakingMax(context, pool)) {
@@ -40,7 +48,7 @@ export function checkSharing(context: LawContext, pool: PoolView): void {
       `pool ${key} holds no server back for client ${overtaken.id}, which needs one alone and was overtaken ${overtaken.count} times`,
     );
   }
-  if (pool.shared.length > 0) memories.set(key, { riders: pool.riders, overtaken });
+  if (pool.shared.length > 0) memories.set(key, { riders: pool.riders, idle: pool.idle, overtaken });
   else memories.delete(key);
 }
 

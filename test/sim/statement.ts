@@ -57,6 +57,8 @@ export interface Statement {
 /** One constant, a parameter perhaps, and a name for its family: no other text is plainly a read. */
 const READ = /^SELECT '[^']*'(?:, \$1)?(?: AS \w+)?$/;
 
+const COMMENTS = /\/\*.*?\*\//g;
+
 const VERBS: readonly (readonly [RegExp, Verb])[] = [
   [/^SELECT 'FAIL/, "fail"],
   [/^(SELECT|select)\b/, "select"],
@@ -77,13 +79,14 @@ const VERBS: readonly (readonly [RegExp, Verb])[] = [
 /** The statements of a text, in order. A text without any is one empty statement. */
 export function parseStatements(text: string): Statement[] {
   // Values of SET may hold anything but a semicolon.
-  const parts = text.split(";").filter((part, at) => part.trim() !== "" || at === 0);
+  const parts = text.split(";").filter((part) => part.replace(COMMENTS, "").trim() !== "");
+  if (parts.length === 0) parts.push(text.replaceAll(";", ""));
   return parts.map((part) => parseStatement(part.trim(), parts.length === 1));
 }
 
 function parseStatement(text: string, isAlone: boolean): Statement {
   const identity = /\/\*(c\d+:\d+)\*\//.exec(text)?.[1] ?? null;
-  const words = text.replace(/\/\*.*?\*\//g, "").trim();
+  const words = text.replace(COMMENTS, "").trim();
   let verb: Verb = words === "" ? "empty" : "unknown";
   for (const [pattern, name] of VERBS) {
     if (!pattern.test(words)) continue;
