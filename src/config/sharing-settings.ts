@@ -31,8 +31,8 @@ export const SHARING_SETTINGS = [
     name: "sharing_short_time",
     sortAs: "~sharing_short_time",
     type: "milliseconds",
-    default: "10",
-    doc: "A statement is short if it is answered within this time, on average; so much work may be ahead of it on a shared connection. One that runs five times as long is left alone there. Milliseconds.",
+    default: "50",
+    doc: "A statement is short if it is answered within this time, on average; so much work may be ahead of it on a shared connection. One that runs twice as long is left alone there. Milliseconds; the time that PostgreSQL waits for a processor counts.",
   },
   {
     name: "sharing_short_bytes",

@@ -98,7 +98,11 @@ export class WaitQueue<W> {
   /** One of those who may share needs a server alone after all, and keeps its place in the order. */
   standAlone(waiting: Waiting<W>): void {
     this.#sharing.remove(waiting);
-    this.#place(waiting, this.#alone);
+    // From the end: many may come over one after the other, in their order.
+    let before = this.#alone.last;
+    while (before !== null && waiting.comesBefore(before)) before = before.before;
+    this.#alone.insert(waiting, before === null ? this.#alone.first : before.after);
+    waiting.passedOver = 0;
   }
 
   #place(waiting: Waiting<W>, lane: LinkedList<Waiting<W>>): void {

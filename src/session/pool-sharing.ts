@@ -27,7 +27,7 @@ import type { ServerSeeker } from "./server-holder.ts";
 import type { ServerPool } from "./server-pool.ts";
 
 /** A head that goes on for so many times of what is short, on average, holds nobody up any more. */
-const HEAD_MAX = 5;
+const HEAD_MAX = 2;
 
 /** Encodings in which the second byte of a character may be one that means something in ASCII. */
 const AMBIGUOUS_ENCODING = /^(sjis|shift_jis_2004|big5|gbk|gb18030|uhc|johab)$/i;

@@ -50,7 +50,7 @@ syslog_ident|pgbouncer|yes tcp_defer_accept|1|yes tcp_keepalive|1|yes tcp_keepcn
 tcp_keepintvl|0|yes tcp_socket_buffer|0|yes tcp_user_timeout|0|yes track_extra_parameters|IntervalStyle|no
 transaction_timeout|0|yes unix_socket_dir|/tmp|no unix_socket_group||no unix_socket_mode|0777|no user|NULL|no
 verbose|NULL|yes anonymous_statements|0|yes deferred_begin|0|yes disconnected_query_timeout|60|yes sharing|1|yes sharing_depth|16|yes sharing_low_mark|4|yes
-sharing_short_bytes|16384|yes sharing_short_runs|3|yes sharing_short_time|10|yes`;
+sharing_short_bytes|16384|yes sharing_short_runs|3|yes sharing_short_time|50|yes`;
 
 const rows = fc.constantFrom(...SETTINGS_TABLE);
 
