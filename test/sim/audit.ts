@@ -51,6 +51,9 @@ export class Audit {
   readonly #ran = new Set<string>();
   readonly #spared = new Set<string>();
   readonly #reads = new Map<string, number>();
+  /** The BEGIN that a backend ran last, until it runs something else; and those after which there was no transaction. */
+  readonly #begins = new Map<AuditedBackend, string>();
+  readonly #failedBegins = new Set<string>();
 
   /**
    * `sessionsKept`: is a server of this database given to another client only after a reset? `hasLeft`: does it want no more?
@@ -116,6 +119,8 @@ export class Audit {
     const hasRun = this.#ran.has(identity);
     const mayRunAgain = statement.isRead && !isReplication && !this.#sessionsKept(backend.database);
     this.#ran.add(identity);
+    if (statement.verb === "begin") this.#begins.set(backend, identity);
+    else this.#begins.delete(backend);
     if (this.#spared.has(identity) && !mayRunAgain)
       this.#chronicle.violate(`backend ${backend.id} ran ${identity}, which had been cancelled while it waited`);
     const { client, serial } = identityParts(identity);
@@ -145,7 +150,9 @@ export class Audit {
       if (runs > READ_RUNS_MAX) this.#chronicle.violate(`backend ${backend.id} ran ${identity} for the ${runs}th time`);
       if (hasRun || serial < last) return;
     }
-    if (serial <= last) {
+    // A BEGIN that has failed before anything else ran may be sent again: it has begun nothing.
+    const isAgain = serial === last && statement.verb === "begin" && this.#failedBegins.has(identity);
+    if (serial <= last && !isAgain) {
       this.#chronicle.violate(`backend ${backend.id} ran ${identity} after c${client}:${last}: twice, or out of order`);
     }
     this.#lastSerial.set(client, serial);
@@ -153,5 +160,9 @@ export class Audit {
 
   rested(backend: AuditedBackend): void {
     backend.owner = null;
+    const begin = this.#begins.get(backend);
+    if (begin === undefined) return;
+    this.#begins.delete(backend);
+    this.#failedBegins.add(begin);
   }
 }

@@ -12,8 +12,10 @@ import { Operations } from "../../src/pooler/operations.ts";
 import { Residents } from "../../src/pooler/residents.ts";
 import { READY_IDLE } from "../../src/protocol/backend-messages.ts";
 import { refuseUnit } from "../../src/session/cancelled-unit.ts";
+import { AnonymousUnit } from "../../src/session/anonymous-unit.ts";
 import { Client } from "../../src/session/client.ts";
 import { Dedication } from "../../src/session/dedication.ts";
+import { DeferredBegin } from "../../src/session/deferred-begin.ts";
 import { Server } from "../../src/session/server.ts";
 import { ServerPool } from "../../src/session/server-pool.ts";
 import { ServerStatements } from "../../src/state/prepared-statement.ts";
@@ -283,6 +285,25 @@ const faults: readonly Fault[] = [
     fault: "PAUSE is answered and servers are handed out all the same",
     seedsMax: 600,
     breakIt: () => replace(Operations.prototype, "pause", (_self, _pause, [done]) => done()),
+  },
+  {
+    fault: "a BEGIN that was answered without a server is never sent to one",
+    seedsMax: 100,
+    breakIt: () => replace(DeferredBegin.prototype, "open", () => false),
+  },
+  {
+    fault: "a BEGIN before its first statement is refused, and its transaction goes on without it",
+    seedsMax: 400,
+    breakIt: () =>
+      replace(Server.prototype, "failed", (self, failed, [owner, memory, at, size]) => {
+        if (owner instanceof DeferredBegin) self.holder?.answer(memory, at, at + size);
+        else failed(owner, memory, at, size);
+      }),
+  },
+  {
+    fault: "a kept statement is refused, and the client that has asked for none is told so",
+    seedsMax: 100,
+    breakIt: () => replace(AnonymousUnit.prototype, "refused", (self) => self.settle()),
   },
   {
     fault: "a client that has gone is still listed",

@@ -79,13 +79,15 @@ export class ClientProgram {
   }
 
   *#act(inBlock: boolean): Program {
-    const action = this.#random.weighted(this.#temper.actions);
+    const random = this.#random;
+    const action = random.weighted(this.#temper.actions);
     switch (action) {
       case "simple":
         this.#host.send([this.#words.query(this.#texts())]);
         break;
       case "extended":
-        this.#host.send([...this.#extended(), SYNC]);
+        if (this.#temper.repeats && random.chance(0.9)) yield* this.#repeat();
+        else this.#host.send([...this.#extended(), SYNC]);
         break;
       case "prepared":
         yield* this.#usePrepared();
@@ -164,6 +166,16 @@ export class ClientProgram {
     this.#host.send(messages);
   }
 
+  /** What others ask as well, one after the other, mostly waiting for the answers. */
+  *#repeat(): Program {
+    const random = this.#random;
+    for (let left = random.between(2, 10); left > 0; left--) {
+      this.#host.send([...this.#words.repeated(), SYNC]);
+      if (random.chance(0.1)) yield random.fraction();
+      else if (random.chance(0.9)) yield "answers";
+    }
+  }
+
   #execution(name: string): Buffer[] {
     const messages = [bind("", name, this.#words.identity())];
     if (this.#random.chance(0.5)) messages.push(describePortal(""));
@@ -239,17 +251,17 @@ export class ClientProgram {
 
   *#block(): Program {
     const random = this.#random;
-    const begin = this.#words.own("BEGIN");
+    const begin = this.#words.own(random.pick(BEGINS));
     if (random.chance(0.5)) this.#host.send([this.#words.query(begin)]);
-    else this.#host.send([...this.#words.unnamed(begin), SYNC]);
+    else this.#host.send([...this.#words.bare(begin), SYNC]);
     if (random.chance(0.7)) yield "answers";
     for (let left = random.between(0, 4); left > 0; left--) {
       yield* this.#act(true);
       if (random.chance(0.3)) yield random.fraction() * this.#temper.thinkMaxMs;
     }
-    const end = this.#words.own(random.chance(0.7) ? "COMMIT" : "ROLLBACK");
+    const end = this.#words.own(random.chance(0.7) ? random.pick(["COMMIT", "COMMIT", "END"]) : "ROLLBACK");
     if (random.chance(0.5)) this.#host.send([this.#words.query(end)]);
-    else this.#host.send([...this.#words.unnamed(end), SYNC]);
+    else this.#host.send([...this.#words.bare(end), SYNC]);
   }
 
   *#copyIn(): Program {
@@ -374,6 +386,9 @@ export class ClientProgram {
     }
   }
 }
+
+/** What a transaction may begin with; one of them never without a server. */
+const BEGINS = ["BEGIN", "BEGIN", "begin", "START TRANSACTION", "BEGIN READ ONLY", "BEGIN READ WRITE"];
 
 /** Bytes after which a connection cannot go on. */
 function malformed(random: Random): Buffer {

@@ -50,4 +50,6 @@ export interface ClientTemper {
   readonly names: number;
   /** Transaction blocks and unnamed state across units are promised. */
   readonly blocks: boolean;
+  /** The same texts come again and again without a name. */
+  readonly repeats: boolean;
 }

@@ -89,6 +89,21 @@ export class ClientWords {
     return messages;
   }
 
+  /** A unit, but for its Sync, whose text others send too; some of these texts do not bear to be kept. */
+  repeated(): Buffer[] {
+    const random = this.#random;
+    const fragile = random.chance(0.5) ? " fragile" : "";
+    const messages = [parse("", `SELECT rows(2,20)${fragile} $1`), bind("", "", this.identity())];
+    if (random.chance(0.5)) messages.push(describePortal(""));
+    return [...messages, execute("", 0)];
+  }
+
+  /** The same without a parameter, for what takes none. */
+  bare(text: string): Buffer[] {
+    const [first, , ...rest] = this.unnamed(text);
+    return [first as Buffer, message("B", "", "", int16(0), int16(0), int16(0)), ...rest];
+  }
+
   /** The text of a statement that several clients may have prepared under several names. */
   sharedText(): string {
     const random = this.#random;

@@ -5,7 +5,9 @@
  * hits is known only when its error arrives. ParameterStatus is compared as knowledge, not as bytes: who shares servers
  * is told of changes at other times, but must know the right values at each ReadyForQuery.
  *
- * One thing a private PostgreSQL has not: a unit may be cancelled while it waits for a server, before any of it was run.
+ * Two things a private PostgreSQL has not: a unit may be cancelled while it waits for a server, before any of it was run. And the BEGIN of a
+ * transaction may not have been run either by then: the first unit behind it can still wait, and can be told that a cancel has hit the BEGIN.
+ * Either way the transaction has failed.
  */
 import { Buffer } from "node:buffer";
 import { ScriptedSession } from "./scripted-session.ts";
@@ -21,7 +23,6 @@ const BEGIN = Symbol("begin");
 /** The text of a cancelled wait; whoever runs something adds its identity. */
 const WAIT_CANCELLED = "canceling statement due to user request";
 const IDENTITIES = /\bc\d+:\d+/g;
-const READY_IDLE = message("Z", Buffer.from("I"));
 
 interface Sent extends Message {
   readonly sentAtMs: number;
@@ -44,16 +45,26 @@ export class Expectation {
   #skipping = false;
   /** The ReadyForQuery of a cancelled unit is still to come. */
   #owesReady = false;
+  /** Whose BEGIN the session has run last, as long as nothing but cancelled units has come behind it. */
+  #begun: string | null = null;
+  #parsed: string | null = null;
+  readonly #defersBegin: boolean;
+  readonly #beginMayFail: boolean;
 
   /**
    * `cancelMayHit`: may a cancel of this client hit the message that was sent then? `spared` is told of statements that were
-   * cancelled while they waited, and must never run.
+   * cancelled while they waited, and must never run. `defersBegin`: a BEGIN may be answered before it is run; `beginMayFail`: and may
+   * be refused, in the words of a cancel.
    */
   constructor(
     settings: SessionSettings,
     cancelMayHit: (sentAtMs: number) => boolean,
     spared: (identities: readonly string[]) => void,
+    defersBegin = false,
+    beginMayFail = false,
   ) {
+    this.#defersBegin = defersBegin;
+    this.#beginMayFail = beginMayFail;
     this.session = new ScriptedSession(settings, null);
     this.#steps = this.session.run();
     this.#cancelMayHit = cancelMayHit;
@@ -93,7 +104,8 @@ export class Expectation {
       }
       if (typeof expected === "number") {
         this.#pending = null;
-        this.#step(this.#isCancel(actual) && this.#cancelMayHit(this.#current?.sentAtMs ?? 0));
+        const mayHit = this.session.runsBegin ? this.#beginMayFail : false;
+        this.#step(this.#isCancel(actual) && (mayHit || this.#cancelMayHit(this.#current?.sentAtMs ?? 0)));
         continue;
       }
       if (expected[0] !== actual.type.charCodeAt(0) || !expected.subarray(5).equals(actual.body)) {
@@ -126,7 +138,7 @@ export class Expectation {
   #peek(): Step | typeof BEGIN | null {
     for (;;) {
       if (this.#over) return null;
-      if (this.#owesReady) return READY_IDLE;
+      if (this.#owesReady) return message("Z", Buffer.from(this.session.status));
       if (this.#skipping) {
         const next = this.#sent.shift();
         if (next === undefined) return READ;
@@ -138,8 +150,8 @@ export class Expectation {
       if (step === READ) {
         const next = this.#sent[0];
         if (next === undefined) return READ;
-        if (!this.#inUnit && !this.session.isRunning && this.session.status === "I" && "QFPBDEC".includes(next.type))
-          return BEGIN;
+        const mayWait = this.session.status === "I" || this.#begun !== null;
+        if (!this.#inUnit && !this.session.isRunning && mayWait && "QFPBDEC".includes(next.type)) return BEGIN;
         this.#begin();
       } else if (step === FLUSH) this.#step(undefined);
       else if (Buffer.isBuffer(step) && step[0] === 0x53) this.#step(undefined);
@@ -154,12 +166,15 @@ export class Expectation {
     else if (next.type === "S") this.#inUnit = false;
     // What a running COPY is fed belongs to the message that started it.
     if (!this.session.isRunning) this.#current = next;
+    if (next.type !== "S") this.#begun = null;
+    if (next.type === "P") this.#parsed = next.body.toString("latin1").match(IDENTITIES)?.[0] ?? null;
     this.#step(next);
   }
 
   /** The next unit was cancelled while it waited. */
   #spare(): void {
     const next = this.#sent.shift() as Sent;
+    if (this.session.status === "T") this.session.status = "E";
     this.#skipping = true;
     this.#skip(next);
     if (!"QF".includes(next.type)) return;
@@ -179,15 +194,23 @@ export class Expectation {
   }
 
   #isCancelledWait(actual: Message): boolean {
-    return (
-      this.#isCancel(actual) &&
-      fieldsOf(actual.body).get("M") === WAIT_CANCELLED &&
-      this.#cancelMayHit(this.#sent[0]?.sentAtMs ?? 0)
-    );
+    if (!this.#isCancel(actual)) return false;
+    const mayHit = this.#cancelMayHit(this.#sent[0]?.sentAtMs ?? 0);
+    const text = fieldsOf(actual.body).get("M");
+    const ofBegin = this.session.status === "T" && text === `${WAIT_CANCELLED} ${this.#begun}`;
+    return (mayHit && text === WAIT_CANCELLED) || (ofBegin && (mayHit || this.#beginMayFail));
+  }
+
+  /** Of an Execute, what was parsed last: units of a BEGIN are as plain as can be. */
+  #identityOf({ type, body }: Sent): string | null {
+    return type === "Q" ? (body.toString("latin1").match(IDENTITIES)?.[0] ?? null) : this.#parsed;
   }
 
   #step(answer: StepAnswer): void {
+    const before = this.session.status;
     const result = this.#steps.next(answer);
+    const begins = this.#defersBegin && before === "I" && this.session.status === "T";
+    if (begins && this.#current !== null) this.#begun = this.#identityOf(this.#current);
     if (result.done === true) {
       this.#over = true;
       this.#pending = null;

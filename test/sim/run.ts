@@ -263,7 +263,15 @@ class Run implements ClientHost {
       parameters.set("replication", "database");
       this.#replicationClients.add(this.#nextClient);
     }
-    const order = { id: this.#nextClient++, at: LISTEN_AT, parameters, temper: this.#scenario.clients, checking };
+    const order = {
+      id: this.#nextClient++,
+      at: LISTEN_AT,
+      parameters,
+      temper: this.#scenario.clients,
+      checking,
+      defersBegin: "deferred_begin" in this.#scenario.settings,
+      beginMayFail: this.#scenario.server.beginRefusedChance > 0,
+    };
     this.#clients.add(new SimClient(this.#world, order, random.fork(), this));
   }
 

@@ -95,6 +95,7 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
       thinkingChance: slowServer ? 0.8 : random.pick([0, 0.2, 0.8]),
       thinkingMaxMs: slowServer ? 10 : random.pick([1, 10]),
       noiseChance: random.pick([0, 0, 0.01, 0.1]),
+      beginRefusedChance: 0,
       deathChance: calm ? 0 : random.pick([0, 0.2, 0.7]),
       fates,
       fateBytesMax: 6000,
@@ -141,8 +142,31 @@ export function drawScenario(random: Random, kind: EngineKind): Scenario {
   };
   const hostName = kind.pools && random.chance(0.4) ? drawHostName(random, calm) : null;
   const replicationChance = kind.pools ? random.pick([0.3, 0, 0, 0, 0]) : 0;
-  const drawn = { ...scenario, hostName, replicationChance, settings: { ...scenario.settings, ...hostName?.settings } };
+  const deferral = kind.pools ? drawDeferral(random) : {};
+  const repeats = kind.pools && random.chance(0.3);
+  const settings = {
+    ...scenario.settings,
+    ...hostName?.settings,
+    ...deferral,
+    ...(repeats ? { anonymous_statements: "1" } : {}),
+  };
+  // What a setting is about is done often then, by clients that do not take for ever.
+  const defers = blocks && "deferred_begin" in deferral;
+  const actions = {
+    ...scenario.clients.actions,
+    ...(repeats ? { extended: 40 } : {}),
+    ...(defers ? { block: random.pick([8, 40]) } : {}),
+  };
+  const actionsMax = defers ? Math.min(scenario.clients.actionsMax, 6) : scenario.clients.actionsMax;
+  const clients = { ...scenario.clients, actions, actionsMax, repeats };
+  const server = { ...scenario.server, beginRefusedChance: defers ? random.pick([0, 0.1]) : 0 };
+  const drawn = { ...scenario, clients, server, hostName, replicationChance, settings };
   return kind.pools && random.chance(0.4) ? crowded(random, drawn) : drawn;
+}
+
+/** A BEGIN waits for its first statement shorter or longer than clients think. */
+function drawDeferral(random: Random): Record<string, string> {
+  return random.chance(0.4) ? { deferred_begin: random.pick(["1", "10", "100", "2000"]) } : {};
 }
 
 /** Off now and then; else soon, so that the few statements of a run get to share. */
@@ -261,5 +285,6 @@ function drawClients(
     dribbleChance: random.pick([0, 0.1, 0.6]),
     names: random.between(1, 4),
     blocks,
+    repeats: false,
   };
 }

@@ -41,6 +41,7 @@ export interface BackendHost {
   thinkingMs(): number;
   /** How often something that nobody asked for comes between the answers. */
   readonly noiseChance: number;
+  readonly beginRefusedChance: number;
   loggedIn(backend: ScriptedBackend): void;
   gone(backend: ScriptedBackend): void;
   cancel(key: Buffer): void;
@@ -262,7 +263,7 @@ export class ScriptedBackend implements ConnectionEvents, AuditedBackend {
         step = this.#next(steps, undefined);
       } else if (typeof step === "number") {
         if (this.#cancelRequested || step === 0) {
-          const hit = this.#cancelRequested;
+          const hit = this.#cancelRequested || this.#refusesBegin();
           this.#cancelRequested = false;
           step = this.#next(steps, hit);
           continue;
@@ -275,6 +276,13 @@ export class ScriptedBackend implements ConnectionEvents, AuditedBackend {
         step = this.#next(steps, undefined);
       }
     }
+  }
+
+  /** A client's BEGIN; one of the pooler goes through. */
+  #refusesBegin(): boolean {
+    const { healed, random, beginRefusedChance } = this.#host;
+    if (beginRefusedChance === 0 || healed || this.session?.runsBegin !== true) return false;
+    return this.session.running !== null && random.chance(beginRefusedChance);
   }
 
   /** The next step, or null when the session is over. */

@@ -18,6 +18,8 @@ export interface ServerTemper {
   readonly thinkingChance: number;
   readonly thinkingMaxMs: number;
   readonly noiseChance: number;
+  /** How often a BEGIN that does not rest ends as if a cancel had hit it. */
+  readonly beginRefusedChance: number;
   /** How often a backend dies before its time. */
   readonly deathChance: number;
   readonly fates: readonly BackendFate["how"][];
@@ -53,6 +55,10 @@ export class ScriptedPostgres implements BackendHost {
     return [...this.backends].every(
       (backend) => backend.session === null || backend.end.peer?.inUse !== true || backend.isResting,
     );
+  }
+
+  get beginRefusedChance(): number {
+    return this.#temper.beginRefusedChance;
   }
 
   get noiseChance(): number {

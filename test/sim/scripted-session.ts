@@ -30,6 +30,7 @@ export interface SessionWatcher {
 interface Prepared {
   readonly statement: Statement;
   readonly types: readonly number[];
+  binds: number;
 }
 
 interface Portal {
@@ -57,6 +58,8 @@ export class ScriptedSession {
   /** The statement that runs now, for cancels; null between statements. */
   running: string | null = null;
   isRunning = false;
+  /** It is a BEGIN. */
+  runsBegin = false;
   readonly #portals = new Map<string, Portal>();
   readonly #watcher: SessionWatcher | null;
   #skipping = false;
@@ -86,6 +89,7 @@ export class ScriptedSession {
       } finally {
         this.isRunning = false;
         this.running = null;
+        this.runsBegin = false;
       }
     }
   }
@@ -175,6 +179,7 @@ export class ScriptedSession {
       case "begin":
       case "commit":
       case "rollback":
+      case "rollbackTo":
       case "set":
       case "discard":
       case "deallocate":
@@ -187,6 +192,7 @@ export class ScriptedSession {
   *#begin(statement: Statement, identity: string | null): Steps {
     this.isRunning = true;
     this.running = identity;
+    this.runsBegin = statement.verb === "begin";
     this.#watcher?.ran(identity, statement);
     if (
       this.status === "E" &&
@@ -218,7 +224,7 @@ export class ScriptedSession {
         return "CREATE VIEW";
       case "begin":
         if (this.status === "I") this.status = "T";
-        return "BEGIN";
+        return statement.name === "START" ? "START TRANSACTION" : "BEGIN";
       case "commit": {
         const failed = this.status === "E";
         this.settings.commit();
@@ -241,6 +247,8 @@ export class ScriptedSession {
         this.prepared.clear();
         this.#portals.clear();
         return "DISCARD ALL";
+      case "rollbackTo":
+        throw new SessionError("3B001", `there is no savepoint ${identity ?? ""}`);
       case "fail":
         throw new SessionError("22012", `failed as asked ${identity ?? ""}`);
       case "unknown":
@@ -266,7 +274,7 @@ export class ScriptedSession {
     this.#refuseWhenFailed(statement);
     if (name !== "" && this.prepared.has(name))
       throw new SessionError("42P05", `prepared statement "${name}" already exists`);
-    this.prepared.set(name, { statement, types });
+    this.prepared.set(name, { statement, types, binds: 0 });
     yield Built.parseComplete;
   }
 
@@ -283,6 +291,10 @@ export class ScriptedSession {
     for (let left = reader.int16(); left > 0; left--) reader.int16();
     if (reader.remaining > 0) throw new SessionError("08P01", "invalid message format");
     this.#refuseWhenFailed(prepared.statement);
+    // As if somebody else had changed a table: only what is kept notices.
+    if (name !== "" && prepared.statement.isFragile && prepared.binds++ % 3 === 2) {
+      throw new SessionError("0A000", "cached plan must not change result type");
+    }
     if (portal !== "" && this.#portals.has(portal))
       throw new SessionError("42P03", `cursor "${portal}" already exists`);
     this.#portals.set(portal, { statement: prepared.statement, parameter: values[0] ?? null, at: 0, started: false });

@@ -26,6 +26,9 @@ export interface ClientOrder {
   readonly temper: ClientTemper;
   /** A client that only asks whether everything works. */
   readonly checking: boolean;
+  /** A BEGIN may be answered before it is run. */
+  readonly defersBegin: boolean;
+  readonly beginMayFail: boolean;
 }
 
 export interface ClientHost {
@@ -75,6 +78,8 @@ export class SimClient implements ConnectionEvents, ProgramHost {
       new SessionSettings(order.parameters),
       (sentAtMs) => this.#cancelMayHit(sentAtMs),
       (identities) => host.spared(identities),
+      order.defersBegin,
+      order.beginMayFail,
     );
     const program = new ClientProgram(this, order.id, random, order.temper);
     this.#program = order.checking ? program.check() : program.run();

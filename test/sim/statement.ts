@@ -8,7 +8,7 @@
  *     SELECT 'FAIL'                             a read that fails
  *     SELECT 'rows(1,20)' FOR UPDATE            like a read, and none: what stands behind the constant makes it one of a kind
  *     SELECT rows(9,20) stream(3,2)             rests 2 ms after each third row
- *     INSERT, CREATE, FAIL, BEGIN, COMMIT, ROLLBACK, SET name = 'value', SHOW name, DISCARD ALL, DEALLOCATE ALL
+ *     INSERT, CREATE, FAIL, BEGIN, START TRANSACTION, COMMIT, END, ROLLBACK, ROLLBACK TO (there is no savepoint), SET name = 'value', SHOW name, DISCARD ALL, DEALLOCATE ALL
  *     COPY t FROM STDIN [fail(2)|refused]       fails at the second CopyData, or before any
  *     COPY t TO STDOUT rows(3,20)
  *
@@ -22,6 +22,7 @@ export type Verb =
   | "begin"
   | "commit"
   | "rollback"
+  | "rollbackTo"
   | "set"
   | "show"
   | "copyIn"
@@ -42,7 +43,7 @@ export interface Statement {
   readonly notice: boolean;
   /** At which CopyData it fails; 0 = never, -1 = before the copy begins. */
   readonly failAt: number;
-  /** For SET and SHOW. */
+  /** For SET and SHOW; of a BEGIN its first word. */
   readonly name: string;
   readonly value: string;
   /** "c7:12", or null when a parameter says it or nobody does. */
@@ -52,6 +53,8 @@ export interface Statement {
   readonly takesParameter: boolean;
   /** It may share a server, and be run more than once: to the pooler too it is plainly a read. */
   readonly isRead: boolean;
+  /** It cannot be kept prepared for long. */
+  readonly isFragile: boolean;
 }
 
 /** One constant, a parameter perhaps, and a name for its family: no other text is plainly a read. */
@@ -65,8 +68,9 @@ const VERBS: readonly (readonly [RegExp, Verb])[] = [
   [/^INSERT\b/, "insert"],
   [/^CREATE\b/, "create"],
   [/^FAIL\b/, "fail"],
-  [/^BEGIN\b/, "begin"],
-  [/^COMMIT\b/, "commit"],
+  [/^(BEGIN|begin|START TRANSACTION)\b/, "begin"],
+  [/^(COMMIT|END)\b/, "commit"],
+  [/^ROLLBACK TO\b/, "rollbackTo"],
   [/^ROLLBACK\b/, "rollback"],
   [/^SET\b/i, "set"],
   [/^SHOW\b/, "show"],
@@ -105,12 +109,13 @@ function parseStatement(text: string, isAlone: boolean): Statement {
     streamMs: Number(stream?.[2] ?? 0),
     notice: words.includes("notice"),
     failAt: words.includes("refused") ? -1 : Number(/fail\((\d+)\)/.exec(words)?.[1] ?? 0),
-    name: verb === "show" ? (words.split(/\s+/)[1] ?? "") : (set?.[1] ?? ""),
+    name: verb === "show" || verb === "begin" ? (words.split(/\s+/)[verb === "show" ? 1 : 0] ?? "") : (set?.[1] ?? ""),
     value: (set?.[2] ?? "").replaceAll("''", "'"),
     identity,
     takesParameter: words.includes("$1"),
     tells: /tell\((\w+)\)/.exec(words)?.[1] ?? "",
     isRead: isAlone && READ.test(words),
+    isFragile: words.includes("fragile"),
   };
 }
 
