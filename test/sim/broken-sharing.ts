@@ -24,7 +24,7 @@ function all(...mends: readonly (() => void)[]): () => void {
 export const sharingFaults: readonly Fault[] = [
   {
     fault: "a rider that is moved keeps its place: it is answered twice",
-    seedsMax: 100,
+    seedsMax: 600,
     breakIt: () => {
       let isMoving = false;
       return all(
@@ -41,7 +41,7 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "a client rides on a server that is in another state",
-    seedsMax: 50,
+    seedsMax: 200,
     breakIt: () =>
       replace(PoolSharing.prototype, "fit", (_self, fit, [{ ride }, server]) =>
         fit({ ride, parameters: server.parameters }, server),
@@ -49,7 +49,7 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "a cancel request is sent while others ride behind its target",
-    seedsMax: 100,
+    seedsMax: 600,
     breakIt: () =>
       replace(Rides.prototype, "sealAndMove", (_self, sealAndMove, [reason]) => {
         if (reason !== SealReason.cancel) sealAndMove(reason);
@@ -57,17 +57,17 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "any statement is judged to be a read",
-    seedsMax: 50,
+    seedsMax: 200,
     breakIt: () => replace(StatementRecord.prototype, "refusal", () => null),
   },
   {
     fault: "a prepared statement rides on a server that does not have it",
-    seedsMax: 50,
+    seedsMax: 200,
     breakIt: () => replace(ServerStatements.prototype, "has", () => true),
   },
   {
     fault: "what a client rode with that has gone is still its own",
-    seedsMax: 100,
+    seedsMax: 600,
     breakIt: () =>
       replace(Rides.prototype, "disown", (_self, disown, [ride]) => {
         if (!ride.client.isClosed) disown(ride);
@@ -75,12 +75,12 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "no server is held back for those who need one alone",
-    seedsMax: 50,
+    seedsMax: 200,
     breakIt: () => replace(WaitQueue.prototype, "isAloneFirst", () => false),
   },
   {
     fault: "who is moved loses its place among those who wait",
-    seedsMax: 300,
+    seedsMax: 600,
     breakIt: () =>
       replace(ServerPool.prototype, "moveBack", (self, _moveBack, [{ waiting }, shares]) => {
         self.core.waiters.push(waiting, self.engine.turn.now, shares);
@@ -89,7 +89,7 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "a unit is forgotten when it is sent, and lost when it is moved",
-    seedsMax: 50,
+    seedsMax: 200,
     breakIt: () =>
       replace(Rides.prototype, "board", (_self, board, [ride]) => {
         board(ride);
@@ -99,22 +99,22 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "a unit that was answered is kept, and sent again",
-    seedsMax: 20,
+    seedsMax: 100,
     breakIt: () => replace(ClientInput.prototype, "rideEnded", (_self, rideEnded) => rideEnded(0)),
   },
   {
     fault: "a server takes more riders than its depth",
-    seedsMax: 50,
+    seedsMax: 200,
     breakIt: () => replace(PoolSharing.prototype, "refresh", (_self, refresh) => 4 * Number(refresh())),
   },
   {
     fault: "the end of a server is told to the client at its head",
-    seedsMax: 300,
+    seedsMax: 600,
     breakIt: () => replace(Rides.prototype, "outlives", () => false),
   },
   {
     fault: "a head that was answered in part is moved",
-    seedsMax: 300,
+    seedsMax: 600,
     breakIt: () =>
       replace(Ride.prototype, "answer", (self, answer, args) => {
         answer(...args);
@@ -123,27 +123,16 @@ export const sharingFaults: readonly Fault[] = [
   },
   {
     fault: "what is answered to nobody counts as the next client's",
-    seedsMax: 100,
+    seedsMax: 600,
     breakIt: () =>
       replace(Rides.prototype, "ended", (self, _ended, [status]) => self.headEnded(self.riding[0] ?? null, status)),
   },
   {
     fault: "who needs a server alone waits for one whose head is slow",
-    seedsMax: 600,
+    seedsMax: 1000,
     breakIt: () =>
       replace(Sharing.prototype, "seal", (_self, seal, [server, reason]) =>
         seal(server, reason === SealReason.slow || reason === SealReason.reader ? SealReason.alone : reason),
       ),
-  },
-  {
-    fault: "a unit is moved again and again",
-    seedsMax: 600,
-    breakIt: () =>
-      replace(Ride.prototype, "moved", (self, moved) => {
-        const { record, statement, unitBytes } = self;
-        moved();
-        self.plan(record, statement, unitBytes, false);
-        return true;
-      }),
   },
 ];

@@ -70,16 +70,16 @@ function overtakenIn(
   // Those who came earlier go first, and take with them whom there is room for.
   if (sharing !== null && sharing.sinceMs <= first.sinceMs) return overtaken;
   if (come.some(([, { sinceMs }]) => sinceMs <= first.sinceMs)) return overtaken;
-  const shortMs = Number(scenario.settings["sharing_short_time"] ?? 10);
+  const shortMs = Number(scenario.settings["sharing_short_time"] ?? 50);
   // It was to be noticed by then that the head is not short: what is behind it is not waited for.
-  const slowSinceMs = world.nowMs - 2 * shortMs - scenario.turnMaxMs - SLACK_MS;
+  const slowSinceMs = world.nowMs - 2 * (shortMs + scenario.turnMaxMs) - SLACK_MS;
   const held = pool.shared.filter(({ isSealed, headSinceMs }) => isSealed && (headSinceMs ?? Infinity) >= slowSinceMs);
   if (held.length + (pool.servers["tested"] ?? 0) === 0) overtaken.count += come.length;
   return overtaken;
 }
 
-/** Of timers, and of what comes in one turn. */
-const SLACK_MS = 5;
+/** Timers fire late: that of the look at heads may do so twice. */
+const SLACK_MS = 45;
 
 function earliest(waiters: readonly Waiter[], counts: (waiter: Waiter) => boolean): Waiter | null {
   let found: Waiter | null = null;
@@ -89,7 +89,13 @@ function earliest(waiters: readonly Waiter[], counts: (waiter: Waiter) => boolea
   return found;
 }
 
-/** Each server may be filled once before it is looked at again. */
+/** Each server may be filled once before it is looked at again; how many are shared changes while somebody waits. */
 function overtakingMax({ scenario }: LawContext, pool: PoolView): number {
-  return Number(scenario.settings["sharing_depth"] ?? 16) * Math.max(1, pool.shared.length);
+  return Number(scenario.settings["sharing_depth"] ?? 16) * Math.max(1, sum(Object.values(pool.servers)));
+}
+
+function sum(counts: readonly number[]): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
 }
