@@ -25,7 +25,7 @@ interface Part {
   readonly inside: "node" | "bun";
   /** The runtime that poolers started by the tests run on. */
   readonly pooler?: "node" | "bun";
-  /** Left out with PGCARPOOL_TEST_BRIEF: long, and about things that another part has just shown. */
+  /** Left out with PGCARPOOL_TEST_BRIEF: about things that no runtime does otherwise, and that another part has just shown. */
   readonly notWhenBrief?: readonly string[];
 }
 
@@ -45,6 +45,13 @@ const parts: readonly Part[] = [
       "test/integration/start-texts.test.ts",
       "test/integration/sharing-catalogue.test.ts",
       "test/integration/sharing-functions.test.ts",
+      "test/integration/embedded-postgres.test.ts",
+      "test/integration/migrating.test.ts",
+      "test/integration/auth-hba.test.ts",
+      "test/integration/auth-query-isolation.test.ts",
+      "test/integration/exporters.test.ts",
+      "test/integration/host-lists.test.ts",
+      "test/integration/log-lines.test.ts",
     ],
   },
 ];
