@@ -66,13 +66,9 @@ const shows: readonly ExpectedDifference[] = [
   },
   {
     scenario: everywhere,
-    what: /SHOW CONFIG:\n\+ D (?:anonymous_statements|deferred_begin|disconnected_query_timeout): /,
-    reason: "Settings of its own: statements kept for unnamed Parses; BEGIN without a server; how long a statement may run on when its client is gone.",
-  },
-  {
-    scenario: everywhere,
-    what: /SHOW CONFIG:\n\+ D sharing\w*: /,
-    reason: "Settings of its own: short reads that would have to wait share servers.",
+    what: /SHOW CONFIG:\n\+ D (?:anonymous_statements|deferred_begin|disconnected_query_timeout|sharing\w*): /,
+    reason:
+      "Settings of its own: statements kept for unnamed Parses; BEGIN without a server; how long a statement may run on when its client is gone.",
   },
   {
     scenario: /^console/,
