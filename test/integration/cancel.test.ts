@@ -186,7 +186,7 @@ test("cancels never hit a neighbour: two clients take turns on one server while 
   const neighbours = await Promise.all(
     Array.from({ length: 3 }, () => WireClient.login(bouncer, { user: "postgres", database: "one" })),
   );
-  const rounds = 80;
+  const rounds = 160;
   let victims = 0;
   let hits = 0;
   const state = { over: false };
