@@ -101,7 +101,8 @@ describe("sizes", () => {
   test("a free server of the pool makes room for it, and others share what is left", async () => {
     const clients = [await bouncer.connect({ database: "two" }), await bouncer.connect({ database: "two" })];
     await Promise.all(clients.map((client) => client.query("select pg_sleep(0.2)")));
-    expect(await pool("two")).toMatchObject({ sv_idle: 2 });
+    // They had to wait, so that the catalogue is read behind them.
+    await waitFor("both to be free", async () => (await pool("two"))["sv_idle"] === 2);
     const log = await bouncer.logDuring(() => login("two"));
     expect(log).toMatch(/closing because: evicted/);
     await Promise.all(clients.map((client) => client.query("select 1")));
