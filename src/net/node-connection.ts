@@ -14,6 +14,8 @@
 import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
 import type { ChunkMemory } from "./chunk-memory.ts";
+import { DirectWriter } from "./node-direct-write.ts";
+import type { WriterOwner } from "./node-direct-write.ts";
 import { socketHandle } from "./node-handle.ts";
 import { tlsPeerOf } from "./node-tls.ts";
 import type { NodeTlsContexts } from "./node-tls.ts";
@@ -27,7 +29,7 @@ type OwnedSocket = Socket & { [CONNECTION]: NodeConnection };
 const NOTHING = Buffer.alloc(0);
 const NOWHERE: Endpoint = { address: "", port: 0 };
 
-export class NodeConnection implements Connection {
+export class NodeConnection implements Connection, WriterOwner {
   readonly #contexts: NodeTlsContexts;
   #socket: Socket;
   #events: ConnectionEvents | null = null;
@@ -38,6 +40,8 @@ export class NodeConnection implements Connection {
   #mute = false;
   /** No callback any more but `onClose`. */
   #gone = false;
+  /** Past the stream; null while there is no plain connected socket to write to. */
+  #direct: DirectWriter | null = null;
   #awaitsDrain = false;
   #drained: (() => void) | null = null;
 
@@ -48,6 +52,7 @@ export class NodeConnection implements Connection {
     socket.on("end", ended);
     socket.on("error", failed);
     socket.on("close", closed);
+    if (!socket.connecting) this.#writeDirectly();
   }
 
   /** Called once, before the event loop goes on. */
@@ -77,6 +82,16 @@ export class NodeConnection implements Connection {
 
   write(bytes: Uint8Array): number {
     if (this.#mute) return 0;
+    const direct = this.#direct;
+    if (direct !== null) {
+      const error = direct.write(bytes);
+      if (error !== null) {
+        this.fail(error);
+        return 0;
+      }
+      if (direct.held > 0) this.#awaitsDrain = true;
+      return direct.held;
+    }
     const socket = this.#socket;
     socket.write(bytes);
     const held = socket.writableLength;
@@ -110,6 +125,7 @@ export class NodeConnection implements Connection {
     // The address stays known when the plain socket is covered.
     void this.remote;
     void this.local;
+    this.#direct = null;
     raw.off("end", ended);
     raw.off("close", closed);
     try {
@@ -156,6 +172,7 @@ export class NodeConnection implements Connection {
   /** The plain socket is connected. */
   opened(): void {
     if (this.#gone) return;
+    this.#writeDirectly();
     try {
       this.#events?.onOpen();
     } catch (error) {
@@ -190,6 +207,18 @@ export class NodeConnection implements Connection {
     }
   }
 
+  /** What was written past the stream has gone, or never will. */
+  written(error: ConnectionError | null): void {
+    if (this.#gone) return;
+    if (error !== null) {
+      this.fail(error);
+      return;
+    }
+    if (!this.#awaitsDrain) return;
+    this.#awaitsDrain = false;
+    this.#tellDrained();
+  }
+
   /** The runtime reports an error; its "close" follows. */
   failed(error: Error): void {
     // After a `destroy` of ours nobody wants to know.
@@ -209,6 +238,10 @@ export class NodeConnection implements Connection {
     }
   }
 
+  #writeDirectly(): void {
+    this.#direct = DirectWriter.of(this.#socket, this);
+  }
+
   /**
    * The stream's own "drain" comes only after a high-water mark, and a callback with each write costs a tick each: an
    * empty write behind those that are held tells when they are gone.
@@ -226,6 +259,10 @@ export class NodeConnection implements Connection {
       if (!this.#mute) this.#awaitDrain();
       return;
     }
+    this.#tellDrained();
+  }
+
+  #tellDrained(): void {
     try {
       this.#events?.onDrain();
     } catch (error) {
