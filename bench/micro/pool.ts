@@ -5,7 +5,7 @@
  */
 import type { PoolServer } from "../../src/pool/pool-host.ts";
 import { Pool } from "../../src/pool/pool.ts";
-import type { ServerState } from "../../src/pool/server-state.ts";
+import { ServerState } from "../../src/pool/server-state.ts";
 import type { Slot } from "../../src/pool/slot.ts";
 import { Place } from "../../src/pool/state-lists.ts";
 import { Waiting } from "../../src/pool/wait-queue.ts";
@@ -69,7 +69,7 @@ function makePool(servers: number): { pool: Pool<BenchServer, number>; served: B
     pool.opened(server, 0);
   }
   for (const server of served.splice(0)) pool.released(server, 0);
-  if (pool.servers.count("idle") !== servers) throw new Error(`not all of ${servers} servers are idle`);
+  if (pool.servers.count(ServerState.idle) !== servers) throw new Error(`not all of ${servers} servers are idle`);
   return { pool, served };
 }
 

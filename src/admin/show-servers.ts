@@ -1,5 +1,5 @@
 /** SHOW SERVERS: every connection to PostgreSQL, those that carry a cancel request too. */
-import { ServerState } from "../pool/server-state.ts";
+import { ServerState, serverStateTable } from "../pool/server-state.ts";
 import { ConsoleLevel } from "../pooler/console-level.ts";
 import { serversIn } from "./socket-lists.ts";
 import type { Server } from "../session/server.ts";
@@ -20,8 +20,8 @@ const STATES: readonly ServerState[] = [
 
 /** What is free by now is idle, and what is shared is busy like any other. */
 function shownState(server: Server, state: ServerState): string {
-  if (state !== ServerState.active && state !== ServerState.shared) return state;
-  return server.holder === null ? ServerState.idle : ServerState.active;
+  if (state === ServerState.active || state === ServerState.shared) return server.holder === null ? "idle" : "active";
+  return serverStateTable.names[state] ?? "";
 }
 
 export const showServersCommand: ConsoleCommand = {

@@ -14,8 +14,7 @@
 import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
 import type { ChunkMemory } from "./chunk-memory.ts";
-import { DirectWriter } from "./node-direct-write.ts";
-import type { WriterOwner } from "./node-direct-write.ts";
+import type { DirectWriter, DirectWrites, WriterOwner } from "./node-direct-write.ts";
 import { socketHandle } from "./node-handle.ts";
 import { tlsPeerOf } from "./node-tls.ts";
 import type { NodeTlsContexts } from "./node-tls.ts";
@@ -31,6 +30,7 @@ const NOWHERE: Endpoint = { address: "", port: 0 };
 
 export class NodeConnection implements Connection, WriterOwner {
   readonly #contexts: NodeTlsContexts;
+  readonly #writes: DirectWrites;
   #socket: Socket;
   #events: ConnectionEvents | null = null;
   #error: ConnectionError | null = null;
@@ -45,8 +45,9 @@ export class NodeConnection implements Connection, WriterOwner {
   #awaitsDrain = false;
   #drained: (() => void) | null = null;
 
-  constructor(socket: Socket, contexts: NodeTlsContexts) {
+  constructor(socket: Socket, contexts: NodeTlsContexts, writes: DirectWrites) {
     this.#contexts = contexts;
+    this.#writes = writes;
     this.#socket = socket;
     (socket as OwnedSocket)[CONNECTION] = this;
     socket.on("end", ended);
@@ -239,7 +240,7 @@ export class NodeConnection implements Connection, WriterOwner {
   }
 
   #writeDirectly(): void {
-    this.#direct = DirectWriter.of(this.#socket, this);
+    this.#direct = this.#writes.writerOf(this.#socket, this);
   }
 
   /**

@@ -6,7 +6,7 @@
  * written to directly as long as its stream holds nothing.
  *
  * What is used here is Node's own way to its streams (`lib/internal/stream_base_commons.js`), which has not changed since Node 12 and
- * is no public interface: where it is not found, `of` returns null, and the stream does the writing.
+ * is no public interface: where it is not found, `writerOf` returns null, and the stream does the writing.
  */
 import type { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
@@ -40,28 +40,45 @@ export interface WriterOwner {
   written(error: ConnectionError | null): void;
 }
 
-const BINDING = streamBinding();
+/** Of one transport: what its sockets have in common for this. */
+export class DirectWrites {
+  readonly #binding = streamBinding();
+  /** For the next write of any socket: one that is not asynchronous has done with it when it returns. */
+  #spare: WriteRequest | null = null;
 
-/** For the next write of any socket: one that is not asynchronous has done with it when it returns. */
-let spareRequest: WriteRequest | null = null;
+  /** For a connected plain socket whose stream holds nothing and is not written to any more. Null where Node does not let us. */
+  writerOf(socket: Socket, owner: WriterOwner): DirectWriter | null {
+    const handle = socketHandle(socket) as (Partial<StreamHandle> & object) | null;
+    if (this.#binding === null || handle === null || socket.writableLength > 0) return null;
+    if (typeof handle.writeBuffer !== "function" || typeof handle.writeQueueSize !== "number") return null;
+    return new DirectWriter(this, handle as StreamHandle, owner);
+  }
 
+  /** For `DirectWriter`. Returns 0, or an error of libuv's. */
+  write(writer: DirectWriter, handle: StreamHandle, bytes: Uint8Array): number {
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = this.#binding as StreamBinding;
+    const request = (this.#spare ??= new WriteWrap());
+    const status = handle.writeBuffer(request, bytes);
+    if (status === 0 && streamBaseState[kLastWriteWasAsync] !== 0) {
+      request.buffer = bytes;
+      request.writer = writer;
+      request.oncomplete = completed;
+      this.#spare = null;
+    }
+    return status;
+  }
+}
+
+/** Of one socket. */
 export class DirectWriter {
-  readonly #binding: StreamBinding;
+  readonly #writes: DirectWrites;
   readonly #handle: StreamHandle;
   readonly #owner: WriterOwner;
 
-  private constructor(binding: StreamBinding, handle: StreamHandle, owner: WriterOwner) {
-    this.#binding = binding;
+  constructor(writes: DirectWrites, handle: StreamHandle, owner: WriterOwner) {
+    this.#writes = writes;
     this.#handle = handle;
     this.#owner = owner;
-  }
-
-  /** For a connected plain socket whose stream holds nothing and is not written to any more. Null where Node does not let us. */
-  static of(socket: Socket, owner: WriterOwner): DirectWriter | null {
-    const handle = socketHandle(socket) as (Partial<StreamHandle> & object) | null;
-    if (BINDING === null || handle === null || socket.writableLength > 0) return null;
-    if (typeof handle.writeBuffer !== "function" || typeof handle.writeQueueSize !== "number") return null;
-    return new DirectWriter(BINDING, handle as StreamHandle, owner);
   }
 
   /** Bytes that are not in the kernel yet. */
@@ -71,18 +88,11 @@ export class DirectWriter {
 
   /** Takes all of `bytes`; they may be written to again when `held` is 0. Returns why the connection is beyond help, or null. */
   write(bytes: Uint8Array): ConnectionError | null {
-    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = this.#binding;
-    const request = (spareRequest ??= new WriteWrap());
-    const status = this.#handle.writeBuffer(request, bytes);
-    if (streamBaseState[kLastWriteWasAsync] !== 0 && status === 0) {
-      request.buffer = bytes;
-      request.writer = this;
-      request.oncomplete = completed;
-      spareRequest = null;
-    }
+    const status = this.#writes.write(this, this.#handle, bytes);
     return status === 0 ? null : writeError(status);
   }
 
+  /** An asynchronous write has ended. */
   completed(status: number): void {
     if (status !== 0) this.#owner.written(writeError(status));
     else if (this.held === 0) this.#owner.written(null);

@@ -8,6 +8,7 @@ import { createServer, Socket, connect as connectSocket } from "node:net";
 import type { ListenOptions as NodeListenOptions, OnReadOpts, Server, SocketConstructorOpts } from "node:net";
 import { ChunkMemory } from "./chunk-memory.ts";
 import { NodeConnection, readOptions } from "./node-connection.ts";
+import { DirectWrites } from "./node-direct-write.ts";
 import { serverHandle } from "./node-handle.ts";
 import type { ServerHandle } from "./node-handle.ts";
 import { NodeTlsContexts } from "./node-tls.ts";
@@ -22,6 +23,7 @@ const PATH_BYTES_MAX = 107;
 
 export class NodeTransport implements Transport {
   readonly #contexts = new NodeTlsContexts();
+  readonly #writes = new DirectWrites();
   readonly #chunks = new ChunkMemory();
   readonly #onread: OnReadOpts = readOptions(READ_BYTES, this.#chunks);
 
@@ -62,7 +64,7 @@ export class NodeTransport implements Transport {
       socket = new Socket({ allowHalfOpen: true });
       socket.destroy(asError(error));
     }
-    const connection = new NodeConnection(socket, this.#contexts);
+    const connection = new NodeConnection(socket, this.#contexts, this.#writes);
     connection.attach(events);
     if (socket.connecting) socket.once("connect", () => connection.opened());
     else if (!socket.destroyed) setImmediate(() => connection.opened());
@@ -92,7 +94,7 @@ export class NodeTransport implements Transport {
     };
     const socket = new Socket(options as SocketConstructorOpts);
     socket.setNoDelay(true);
-    const connection = new NodeConnection(socket, this.#contexts);
+    const connection = new NodeConnection(socket, this.#contexts, this.#writes);
     try {
       connection.attach(accept(connection));
     } catch (error) {

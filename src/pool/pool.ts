@@ -494,5 +494,7 @@ function isClients<S extends PoolServer<S>>(server: S): boolean {
 }
 
 function refuse<S extends PoolServer<S>>(server: S, event: string): never {
-  throw new InvariantError(`a server in state "${server.place.state ?? "none"}" cannot ${event}`);
+  const { state } = server.place;
+  const name = state === null ? "none" : serverStateTable.names[state];
+  throw new InvariantError(`a server in state "${name}" cannot ${event}`);
 }

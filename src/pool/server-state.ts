@@ -24,32 +24,35 @@ import type { StateTable } from "./state-lists.ts";
 
 export const ServerState = {
   /** Connecting or logging in. */
-  new: "new",
+  new: 0,
   /** Clean, free, heard of not long ago. */
-  idle: "idle",
+  idle: 1,
   /** Clean and free, but quiet for so long that it must pass the check query before it is given to anybody. */
-  used: "used",
+  used: 2,
   /** Running the check query or the reset query. */
-  tested: "tested",
+  tested: 3,
   /** A client's. */
-  active: "active",
+  active: 4,
   /** Several clients': statements of those who would have to wait else ride on it together (`Pool.refill`). */
-  shared: "shared",
+  shared: 5,
   /** Free of its client, but a cancel request that was sent may still hit it. */
-  beingCanceled: "being_canceled",
+  beingCanceled: 6,
 } as const;
 
 export type ServerState = (typeof ServerState)[keyof typeof ServerState];
 
+const { idle, used, tested, active, shared, beingCanceled } = ServerState;
+
 export const serverStateTable: StateTable<ServerState> = {
-  entry: ["new"],
-  moves: {
-    new: ["idle", "active"],
-    idle: ["active", "shared", "used"],
-    used: ["idle", "tested"],
-    tested: ["idle"],
-    active: ["idle", "used", "tested", "being_canceled"],
-    shared: ["idle", "used", "tested", "being_canceled"],
-    being_canceled: ["idle", "used", "tested"],
-  },
+  names: ["new", "idle", "used", "tested", "active", "shared", "being_canceled"],
+  entry: [ServerState.new],
+  moves: [
+    [ServerState.new, [idle, active]],
+    [idle, [active, shared, used]],
+    [used, [idle, tested]],
+    [tested, [idle]],
+    [active, [idle, used, tested, beingCanceled]],
+    [shared, [idle, used, tested, beingCanceled]],
+    [beingCanceled, [idle, used, tested]],
+  ],
 };

@@ -10,14 +10,16 @@ import { InvariantError, invariant } from "./invariant.ts";
 import { LinkedList } from "./linked-list.ts";
 import type { Linked } from "./linked-list.ts";
 
-/** Which states a member may begin in, and where it may go from each. Leaving is allowed from every state. */
-export interface StateTable<State extends string> {
+/** The states, numbered from 0: which a member may begin in, and where it may go from each. Leaving is allowed from every state. */
+export interface StateTable<State extends number> {
+  /** By state, for people. */
+  readonly names: readonly string[];
   readonly entry: readonly State[];
-  readonly moves: Readonly<Record<State, readonly State[]>>;
+  readonly moves: readonly (readonly [from: State, to: readonly State[]])[];
 }
 
 /** A member's seat among the states. Made once for each connection; the fields are written by `StateLists` alone. */
-export class Place<State extends string, T> implements Linked<Place<State, T>> {
+export class Place<State extends number, T> implements Linked<Place<State, T>> {
   readonly owner: T;
   list: LinkedList<Place<State, T>> | null = null;
   before: Place<State, T> | null = null;
@@ -47,25 +49,27 @@ export class Place<State extends string, T> implements Linked<Place<State, T>> {
   }
 }
 
-interface StateList<State extends string, T> {
-  readonly members: LinkedList<Place<State, T>>;
-  /** The lists that a member may go to from here. */
-  readonly exits: Map<State, StateList<State, T>>;
-}
-
-export class StateLists<State extends string, T> {
-  readonly #lists = new Map<State, StateList<State, T>>();
+export class StateLists<State extends number, T> {
+  readonly #names: readonly string[];
+  /** By state. */
+  readonly #lists: readonly LinkedList<Place<State, T>>[];
+  /** By state: a bit for each that a member may go to from there. */
+  readonly #exits: readonly number[];
   readonly #entry: ReadonlySet<State>;
   #total = 0;
 
-  constructor(table: StateTable<State>) {
-    this.#entry = new Set(table.entry);
-    const states = Object.keys(table.moves) as State[];
-    for (const state of states) this.#lists.set(state, { members: new LinkedList(), exits: new Map() });
-    for (const state of states) {
-      for (const exit of table.moves[state]) this.#list(state).exits.set(exit, this.#list(exit));
-    }
-    for (const state of table.entry) this.#list(state);
+  constructor({ names, entry, moves }: StateTable<State>) {
+    this.#names = names;
+    this.#entry = new Set(entry);
+    this.#lists = names.map(() => new LinkedList());
+    const exits = names.map(() => 0);
+    for (const [from, to] of moves) for (const state of to) exits[from] = (exits[from] as number) | (1 << state);
+    this.#exits = exits;
+  }
+
+  /** The state for people. */
+  nameOf(state: State): string {
+    return this.#names[state] ?? String(state);
   }
 
   /** How many members there are, whatever their state. */
@@ -77,10 +81,10 @@ export class StateLists<State extends string, T> {
   enter(place: Place<State, T>, state: State, now: number): void {
     if (place.state !== null)
       throw new InvariantError(
-        `a connection in state "${place.state}" cannot enter "${state}": it already is a member`,
+        `a connection in state "${this.nameOf(place.state)}" cannot enter "${this.nameOf(state)}": it already is a member`,
       );
-    if (!this.#entry.has(state)) throw new InvariantError(`a connection cannot begin in state "${state}"`);
-    this.#list(state).members.insert(place, null);
+    if (!this.#entry.has(state)) throw new InvariantError(`a connection cannot begin in state "${this.nameOf(state)}"`);
+    this.#list(state).insert(place, null);
     place.settle(state, now);
     this.#total++;
   }
@@ -88,47 +92,47 @@ export class StateLists<State extends string, T> {
   /** Puts a member into another state, as the newest there. Throws `InvariantError` when the table does not allow it. */
   move(place: Place<State, T>, state: State, now: number): void {
     const from = place.state;
-    if (from === null) throw new InvariantError(`a connection that is in no state cannot go to "${state}"`);
-    const list = this.#list(from);
-    const to = list.exits.get(state);
-    if (to === undefined) throw new InvariantError(`a connection in state "${from}" cannot go to "${state}"`);
-    list.members.remove(place);
-    to.members.insert(place, null);
+    if (from === null || ((this.#exits[from] as number) & (1 << state)) === 0) this.#refuseMove(from, state);
+    this.#list(from).remove(place);
+    this.#list(state).insert(place, null);
     place.settle(state, now);
+  }
+
+  #refuseMove(from: State | null, to: State): never {
+    const where = from === null ? "that is in no state" : `in state "${this.nameOf(from)}"`;
+    throw new InvariantError(`a connection ${where} cannot go to "${this.nameOf(to)}"`);
   }
 
   /** The end of a membership, from any state. Throws `InvariantError` for what is no member. */
   leave(place: Place<State, T>): void {
     invariant(place.state !== null, "a connection that is in no state cannot leave");
-    this.#list(place.state).members.remove(place);
+    this.#list(place.state).remove(place);
     place.settle(null, place.since);
     this.#total--;
   }
 
   count(state: State): number {
-    return this.#list(state).members.length;
+    return this.#list(state).length;
   }
 
   /** The one that has been in `state` for the longest time, null when there is none. */
   oldest(state: State): T | null {
-    const first = this.#list(state).members.first;
+    const first = this.#list(state).first;
     return first === null ? null : first.owner;
   }
 
   /** The one that entered `state` last, null when there is none. */
   newest(state: State): T | null {
-    const last = this.#list(state).members.last;
+    const last = this.#list(state).last;
     return last === null ? null : last.owner;
   }
 
   /** The members in `state`, oldest first. Safe against any change while it is walked; who enters meanwhile is not visited. */
   *in(state: State): IterableIterator<T> {
-    for (const place of this.#list(state).members) yield place.owner;
+    for (const place of this.#list(state)) yield place.owner;
   }
 
-  #list(state: State): StateList<State, T> {
-    const list = this.#lists.get(state);
-    if (list === undefined) throw new InvariantError(`"${state}" is not a state of this table`);
-    return list;
+  #list(state: State): LinkedList<Place<State, T>> {
+    return this.#lists[state] as LinkedList<Place<State, T>>;
   }
 }

@@ -13,6 +13,7 @@ import { Frontend } from "../protocol/message-type.ts";
 import { badPacketHeader } from "../protocol/startup.ts";
 import { Step, UNNAMED } from "../pipeline/step.ts";
 import { Skip, isCancellable, noteNames, refuseUnit, skipMessage, skipped } from "./cancelled-unit.ts";
+import { ClientState } from "./client-state.ts";
 import type { Client } from "./client.ts";
 import { isIdle, isKnown, mayNameStatement, stepOf } from "./client-message.ts";
 import { relayAnonymousUnit } from "./anonymous-unit.ts";
@@ -364,7 +365,7 @@ export class ClientInput {
         client.ride!.abandon();
       } else {
         pool.leaveQueue(client);
-        client.entered("idle");
+        client.entered(ClientState.idle);
       }
       client.clock.end(pool.database.counters, client.engine.turn.now, !isInTransaction);
     } else {

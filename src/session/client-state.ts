@@ -13,19 +13,20 @@ import type { StateTable } from "../pool/state-lists.ts";
 
 export const ClientState = {
   /** Wants nothing. */
-  idle: "idle",
+  idle: 0,
   /** Wants a server (or the first login of its pool) and has none. */
-  waiting: "waiting",
+  waiting: 1,
   /** Holds a server, or rides on one. */
-  active: "active",
+  active: 2,
 } as const;
 export type ClientState = (typeof ClientState)[keyof typeof ClientState];
 
 export const clientStateTable: StateTable<ClientState> = {
-  entry: ["idle", "waiting"],
-  moves: {
-    idle: ["active", "waiting"],
-    waiting: ["active", "idle"],
-    active: ["idle", "waiting"],
-  },
+  names: ["idle", "waiting", "active"],
+  entry: [ClientState.idle, ClientState.waiting],
+  moves: [
+    [ClientState.idle, [ClientState.active, ClientState.waiting]],
+    [ClientState.waiting, [ClientState.active, ClientState.idle]],
+    [ClientState.active, [ClientState.idle, ClientState.waiting]],
+  ],
 };

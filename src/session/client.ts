@@ -26,7 +26,7 @@ import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { AnonymousUnit } from "./anonymous-unit.ts";
 import { ClientInput } from "./client-input.ts";
 import { ClientStartup } from "./client-startup.ts";
-import type { ClientState } from "./client-state.ts";
+import { ClientState } from "./client-state.ts";
 import { Welcome } from "./client-welcome.ts";
 import type { Console } from "./console.ts";
 import { ConsoleSeat } from "./console-seat.ts";
@@ -305,7 +305,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
 
   #unlink(server: Server): void {
     this.server = null;
-    this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
+    this.pool!.clients.move(this.place, ClientState.idle, this.engine.turn.now);
     if (this.holds.has(Hold.ownBacklog)) server.readOn();
     this.holds.release(Hold.serverBacklog | Hold.steps);
   }
@@ -319,7 +319,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   serverLost(server: Server, error: ErrorToSend, cut: boolean): void {
     if (this.server !== server) return;
     this.server = null;
-    this.pool!.clients.move(this.place, "idle", this.engine.turn.now);
+    this.pool!.clients.move(this.place, ClientState.idle, this.engine.turn.now);
     this.fail(error, cut);
   }
 
@@ -353,11 +353,11 @@ export class Client implements ConnectionEvents, ServerSeeker {
     this.startup = null;
     this.pool = pool;
     this.suspend();
-    pool.clients.enter(this.place, "idle", this.engine.turn.now);
+    pool.clients.enter(this.place, ClientState.idle, this.engine.turn.now);
     if (this.engine.settings.deferredBeginMs > 0) this.defersBegin();
     if (server === null) return;
     this.server = server;
-    pool.clients.move(this.place, "active", this.engine.turn.now);
+    pool.clients.move(this.place, ClientState.active, this.engine.turn.now);
     this.clock.takeUp(this.engine.turn.now, !server.pipeline.isEmpty);
   }
 
@@ -383,7 +383,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   /** It does not wait here any more, before `resume`. */
   stopWaiting(): void {
     this.pool?.leaveQueue(this);
-    this.entered("idle");
+    this.entered(ClientState.idle);
     this.begin?.rest();
   }
 
@@ -445,7 +445,7 @@ export class Client implements ConnectionEvents, ServerSeeker {
   #letGo(server: Server, pool: ServerPool, impatient: boolean): void {
     const whole = this.input.isWhole;
     this.server = null;
-    pool.clients.move(this.place, "idle", this.engine.turn.now);
+    pool.clients.move(this.place, ClientState.idle, this.engine.turn.now);
     if (this.holds.has(Hold.ownBacklog)) server.readOn();
     if (whole) this.begin?.leaves(server);
     if (whole && server.isReady && !this.isSettingParameters) pool.release(server);

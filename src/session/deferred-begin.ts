@@ -36,6 +36,7 @@ import { inspectStatementUnit, isPlain, passUnit } from "../protocol/statement-u
 import { TransactionText, readTransactionText } from "../state/transaction-text.ts";
 import { AnswerPieces, messageBytes } from "./answer-pieces.ts";
 import type { Client } from "./client.ts";
+import { ClientState } from "./client-state.ts";
 import { isIdle } from "./client-message.ts";
 import type { FailStop } from "./fail-stop.ts";
 import type { Server } from "./server.ts";
@@ -201,7 +202,7 @@ export class DeferredBegin implements FailStop {
     const client = this.#client;
     if (client.waiting.queued) {
       client.pool!.leaveQueue(client);
-      client.entered("idle");
+      client.entered(ClientState.idle);
     }
     this.#isOverdue = false;
     this.#settle();

@@ -4,6 +4,7 @@ import { Pool } from "../../../src/pool/pool.ts";
 import { Fit } from "../../../src/pool/pool-host.ts";
 import type { SealReason } from "../../../src/pool/pool-host.ts";
 import type { PoolHost, PoolPolicy, PoolServer } from "../../../src/pool/pool.ts";
+import { serverStateTable } from "../../../src/pool/server-state.ts";
 import type { ServerState } from "../../../src/pool/server-state.ts";
 import type { Slot } from "../../../src/pool/slot.ts";
 import { Place } from "../../../src/pool/state-lists.ts";
@@ -26,6 +27,12 @@ export class FakeServer implements PoolServer<FakeServer> {
   constructor(name: string, dedicated = false) {
     this.name = name;
     this.dedicated = dedicated;
+  }
+
+  /** The name of the state it is in. */
+  get state(): string | null {
+    const { state } = this.place;
+    return state === null ? null : (serverStateTable.names[state] ?? "");
   }
 }
 

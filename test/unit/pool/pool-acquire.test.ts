@@ -9,7 +9,7 @@ describe("handing out", () => {
     const rig = new Rig();
     const [server] = rig.idle(1);
     expect(rig.acquire("a")).toBe(server);
-    expect([server!.place.state, rig.host.served, rig.waiting]).toEqual(["active", [], []]);
+    expect([server!.state, rig.host.served, rig.waiting]).toEqual(["active", [], []]);
   });
 
   it("reuses the server that became idle last; with roundRobin the one that has been idle for the longest time", () => {
@@ -29,7 +29,7 @@ describe("handing out", () => {
     rig.pool.released(server, 2);
     expect(rig.host.served.map(({ waiter }) => waiter)).toEqual(["a", "b", "c"]);
     rig.pool.released(server, 3);
-    expect([server.place.state, rig.waiting]).toEqual(["idle", []]);
+    expect([server.state, rig.waiting]).toEqual(["idle", []]);
   });
 
   it("serves nobody who has left, and refuses somebody who waits already", () => {
@@ -117,7 +117,7 @@ describe("coming back", () => {
     const server = rig.open();
     rig.acquire("b");
     rig.pool.testing(server, 1);
-    expect([server.place.state, rig.host.served.length, rig.host.slots.length]).toEqual(["tested", 1, 0]);
+    expect([server.state, rig.host.served.length, rig.host.slots.length]).toEqual(["tested", 1, 0]);
     rig.pool.released(server, 2);
     expect(rig.host.served.at(-1)).toEqual({ waiter: "b", server });
   });
@@ -129,7 +129,7 @@ describe("coming back", () => {
     rig.acquire("b");
     rig.pool.cancelling(server, 1);
     rig.tick(SECOND);
-    expect([server.place.state, rig.host.served.length, rig.pool.settled]).toEqual(["being_canceled", 1, false]);
+    expect([server.state, rig.host.served.length, rig.pool.settled]).toEqual(["being_canceled", 1, false]);
     rig.pool.released(server, 2 * SECOND);
     expect(rig.host.served.at(-1)).toEqual({ waiter: "b", server });
   });
@@ -140,11 +140,11 @@ describe("the check query", () => {
     const rig = new Rig({ checkDelayMs: 30 * SECOND });
     const [server] = rig.idle(1);
     rig.tick(30 * SECOND);
-    expect(server!.place.state).toBe("idle");
+    expect(server!.state).toBe("idle");
     rig.tick(30 * SECOND + 1);
-    expect(server!.place.state).toBe("used");
+    expect(server!.state).toBe("used");
     expect(rig.acquire("a")).toBe(null);
-    expect([server!.place.state, rig.host.checks, rig.host.slots]).toEqual(["tested", [server], []]);
+    expect([server!.state, rig.host.checks, rig.host.slots]).toEqual(["tested", [server], []]);
     rig.pool.checked(server!, 31 * SECOND);
     expect([rig.host.served, server!.usedAt]).toEqual([[{ waiter: "a", server }], 31 * SECOND]);
   });
@@ -165,11 +165,11 @@ describe("the check query", () => {
     expect(rig.host.served.length).toBe(1); // just logged in: no check
     rig.acquire("b");
     rig.pool.released(server, 1);
-    expect([server.place.state, rig.host.checks]).toEqual(["tested", [server]]);
+    expect([server.state, rig.host.checks]).toEqual(["tested", [server]]);
     rig.pool.checked(server, 2);
     expect(rig.host.served.at(-1)).toEqual({ waiter: "b", server });
     rig.pool.released(server, 3);
-    expect(server.place.state).toBe("used");
+    expect(server.state).toBe("used");
   });
 
   it("that fails costs the server, and the client gets another", () => {
@@ -196,7 +196,7 @@ describe("the check query", () => {
     rig.tick(59 * SECOND);
     rig.acquire("a");
     rig.tick(61 * SECOND);
-    expect([server!.place.state, rig.host.reasons]).toEqual(["tested", []]);
+    expect([server!.state, rig.host.reasons]).toEqual(["tested", []]);
   });
 
   it("closes a dirty or obsolete server instead", () => {

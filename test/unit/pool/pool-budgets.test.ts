@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Budget } from "../../../src/pool/budget.ts";
 import { InvariantError } from "../../../src/pool/invariant.ts";
 import type { PoolPolicy } from "../../../src/pool/pool.ts";
+import { ServerState } from "../../../src/pool/server-state.ts";
 import { Waiting } from "../../../src/pool/wait-queue.ts";
 import { Rig, SECOND } from "./fake-host.ts";
 
@@ -134,13 +135,13 @@ describe("eviction", () => {
     poor.now = 2 * SECOND;
     const waiting = new Waiting("p");
     poor.pool.acquire(waiting, 2 * SECOND);
-    expect([used!.place.state, tested!.place.state, busy.host.reasons]).toEqual(["tested", "tested", []]);
+    expect([used!.state, tested!.state, busy.host.reasons]).toEqual(["tested", "tested", []]);
     busy.pool.checked(used!, 3 * SECOND);
     busy.pool.checked(tested!, 3 * SECOND);
     poor.pool.leave(waiting);
     busy.pool.released(used!, 3 * SECOND);
     busy.tick(5 * SECOND);
-    expect(used!.place.state).toBe("used");
+    expect(used!.state).toBe("used");
     poor.now = 5 * SECOND;
     poor.acquire("q");
     expect(busy.host.retired).toEqual([{ server: used, reason: "evicted" }]);
@@ -169,7 +170,7 @@ describe("eviction", () => {
     for (let now = 50; now < 5_000; now += 50) {
       for (const rig of [busy, poor]) {
         rig.now = now;
-        for (const server of rig.pool.servers.in("active")) {
+        for (const server of rig.pool.servers.in(ServerState.active)) {
           rig.pool.released(server, now);
           rig.acquire(`later ${now}`);
         }
@@ -180,7 +181,7 @@ describe("eviction", () => {
       while (busy.host.slots.length > 0) busy.open();
     }
     expect([busy.pool.connections, poor.pool.connections]).toEqual([2, 2]);
-    expect(servers.filter((server) => server.place.state === "active").length).toBe(2);
+    expect(servers.filter((server) => server.place.state === ServerState.active).length).toBe(2);
   });
 
   it("closes nothing in vain: not when another budget stays full", () => {

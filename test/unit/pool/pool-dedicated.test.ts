@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Budget } from "../../../src/pool/budget.ts";
 import { InvariantError } from "../../../src/pool/invariant.ts";
+import { ServerState } from "../../../src/pool/server-state.ts";
 import type { FakeServer } from "./fake-host.ts";
 import { Rig, SECOND } from "./fake-host.ts";
 
@@ -20,9 +21,9 @@ describe("a client that wants a server of its own", () => {
     const rig = new Rig();
     const [idle] = rig.idle(1);
     rig.dedicate("own");
-    expect([asked(rig), rig.host.served, idle!.place.state]).toEqual([["own"], [], "idle"]);
+    expect([asked(rig), rig.host.served, idle!.state]).toEqual([["own"], [], "idle"]);
     const server = rig.open();
-    expect([server.dedicated, server.place.state, rig.host.served]).toEqual([true, "active", []]);
+    expect([server.dedicated, server.state, rig.host.served]).toEqual([true, "active", []]);
     expect(rig.pool.snapshot()).toMatchObject({ active: 1, idle: 1, connections: 2, waiting: 0 });
   });
 
@@ -34,7 +35,7 @@ describe("a client that wants a server of its own", () => {
     for (const event of ["released", "testing", "cancelling", "checked"] as const) {
       expect(() => rig.pool[event](server, 1)).toThrow(InvariantError);
     }
-    expect(server.place.state).toBe("active");
+    expect(server.state).toBe("active");
     rig.pool.retire(server, "gone", 1);
     expect([rig.host.reasons, rig.pool.snapshot().leaving]).toEqual([["gone"], 1]);
   });
@@ -138,7 +139,7 @@ describe("in a full pool", () => {
     closeRetired(rig);
     expect(asked(rig)).toEqual(["own"]);
     rig.tick(2 * SECOND);
-    expect(servers[1]!.place.state).toBe("used");
+    expect(servers[1]!.state).toBe("used");
     rig.open();
     expect(rig.host.retired).toEqual([{ server: servers[1], reason: "evicted" }]);
     closeRetired(rig);
@@ -236,7 +237,7 @@ describe("maintenance", () => {
     expect(rig.host.retired).toEqual([]);
     rig.tick(2);
     expect(rig.host.retired).toEqual([{ server, reason: "database configuration changed" }]);
-    expect(shared.place.state).toBe("active");
+    expect(shared.state).toBe("active");
   });
 
   it("closes one that logs in at once, as any other", () => {
@@ -254,7 +255,7 @@ describe("maintenance", () => {
     const waiting = rig.dedicate("another");
     rig.tick(100 * SECOND);
     expect(rig.host.retired).toEqual([]);
-    rig.pool.retire([...rig.pool.servers.in("active")][0]!, "gone", rig.now);
+    rig.pool.retire([...rig.pool.servers.in(ServerState.active)][0]!, "gone", rig.now);
     rig.pool.pause(rig.now);
     closeRetired(rig);
     expect(() => rig.pool.dismantle()).toThrow(InvariantError);

@@ -59,7 +59,7 @@ describe("opening servers", () => {
     const waiting = new Waiting("a");
     rig.pool.acquire(waiting, 0);
     rig.pool.leave(waiting);
-    expect(rig.open().place.state).toBe("idle");
+    expect(rig.open().state).toBe("idle");
   });
 
   it("after a failure waits, counted from the attempt's start, then tries again", () => {

@@ -44,14 +44,14 @@ describe("server_lifetime", () => {
     const two = rig.open();
     rig.pool.released(one, 100 * SECOND);
     rig.pool.released(two, 101 * SECOND);
-    expect([rig.host.reasons, two.place.state]).toEqual([["server lifetime over"], "idle"]);
+    expect([rig.host.reasons, two.state]).toEqual([["server lifetime over"], "idle"]);
   });
 
   it("0 means: use once, then close", () => {
     const rig = new Rig({ lifetimeMs: 0 });
     rig.acquire("a");
     const server = rig.open();
-    expect(server.place.state).toBe("active");
+    expect(server.state).toBe("active");
     rig.pool.released(server, 0);
     expect(rig.host.reasons).toEqual(["server lifetime over"]);
   });
@@ -65,7 +65,7 @@ describe("a lowered size", () => {
     for (const server of [b, c, d]) server!.usedAt = 8 * SECOND;
     expect(rig.acquire("x")).toBe(e);
     rig.tick(11 * SECOND);
-    expect(a!.place.state).toBe("used");
+    expect(a!.state).toBe("used");
     rig.policy.sizeMax = 1;
     rig.tick(11 * SECOND);
     expect(rig.host.retired.map(({ server, reason }) => [server, reason])).toEqual(
@@ -122,12 +122,12 @@ describe("PAUSE", () => {
     const [a, b, c] = rig.idle(3);
     a!.usedAt = -SECOND;
     rig.tick(1);
-    expect([a!.place.state, rig.acquire("active")]).toEqual(["used", c]);
+    expect([a!.state, rig.acquire("active")]).toEqual(["used", c]);
     rig.pool.testing(c!, 1);
     rig.acquire("gets b");
     rig.acquire("waits for c");
     rig.acquire("waits for a");
-    expect([a, b, c].map((server) => server!.place.state)).toEqual(["tested", "active", "tested"]);
+    expect([a, b, c].map((server) => server!.state)).toEqual(["tested", "active", "tested"]);
     rig.pool.pause(2);
     expect(rig.host.reasons).toEqual([]);
     rig.pool.released(b!, 3);

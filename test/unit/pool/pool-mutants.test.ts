@@ -5,6 +5,7 @@ import { Budget } from "../../../src/pool/budget.ts";
 import { BudgetSlots } from "../../../src/pool/budget-slots.ts";
 import { LoginPace } from "../../../src/pool/login-pace.ts";
 import { Pool } from "../../../src/pool/pool.ts";
+import { ServerState } from "../../../src/pool/server-state.ts";
 import { StateLists } from "../../../src/pool/state-lists.ts";
 import { Supply } from "../../../src/pool/supply.ts";
 import { WaitQueue } from "../../../src/pool/wait-queue.ts";
@@ -41,7 +42,7 @@ const mutants: Record<string, Mutant> = {
     member: "released",
     break: () =>
       function (server: { place: unknown }, now: number) {
-        this.servers.move(server.place, "idle", now);
+        this.servers.move(server.place, ServerState.idle, now);
       },
   },
   "a server comes back ready for use although it must be closed": {
@@ -50,7 +51,7 @@ const mutants: Record<string, Mutant> = {
     break: (right) =>
       function (server: { closeNeeded: boolean; dirty: boolean }, now: number) {
         server.closeNeeded = false;
-        this.servers.move((server as unknown as { place: unknown }).place, "idle", now);
+        this.servers.move((server as unknown as { place: unknown }).place, ServerState.idle, now);
         return right;
       },
   },
@@ -67,10 +68,10 @@ const mutants: Record<string, Mutant> = {
     of: Supply,
     member: "retire",
     break: (right) =>
-      function (server: { place: { state: string } }, reason: string) {
+      function (server: { place: { state: number | null } }, reason: string) {
         const { state } = server.place;
         right.call(this, server, reason);
-        if (server.place.state === null && state === "idle") server.place.state = state;
+        if (server.place.state === null && state === ServerState.idle) server.place.state = state;
       },
   },
   "the slot of a server that closed is kept": {
@@ -139,8 +140,8 @@ const mutants: Record<string, Mutant> = {
     member: "checked",
     break: () =>
       function (server: { place: unknown }, now: number) {
-        this.servers.move(server.place, "idle", now);
-        this.servers.move(server.place, "active", now);
+        this.servers.move(server.place, ServerState.idle, now);
+        this.servers.move(server.place, ServerState.active, now);
       },
   },
   "what is closing is not counted in the pool's size": {
@@ -170,8 +171,8 @@ const mutants: Record<string, Mutant> = {
     of: StateLists,
     member: "count",
     break: (right) =>
-      function (state: string) {
-        return (right.call(this, state) as number) + (state === "idle" && this.total > 2 ? 1 : 0);
+      function (state: number) {
+        return (right.call(this, state) as number) + (state === ServerState.idle && this.total > 2 ? 1 : 0);
       },
   },
   "no place is made for a client that wants a server of its own": {
@@ -189,7 +190,7 @@ const mutants: Record<string, Mutant> = {
     member: "opened",
     break: (right) =>
       function (server: { dedicated: boolean; place: unknown }, now: number) {
-        if (server.dedicated) this.servers.move(server.place, "idle", now);
+        if (server.dedicated) this.servers.move(server.place, ServerState.idle, now);
         else right.call(this, server, now);
       },
   },
@@ -205,8 +206,8 @@ const mutants: Record<string, Mutant> = {
     of: StateLists,
     member: "newest",
     break: (right) =>
-      function (state: string) {
-        return right.call(this, state) ?? (state === "idle" ? right.call(this, "active") : null);
+      function (state: number) {
+        return right.call(this, state) ?? (state === ServerState.idle ? right.call(this, ServerState.active) : null);
       },
   },
 };

@@ -45,14 +45,14 @@ describe("calling back", () => {
     bad!.dirty = true;
     rig.host.onRetire = () => rig.pool.leave(waiting);
     expect(rig.pool.acquire(waiting, 1)).toBe(null);
-    expect([rig.host.served, good!.place.state, waiting.queued]).toEqual([[], "idle", false]);
+    expect([rig.host.served, good!.state, waiting.queued]).toEqual([[], "idle", false]);
   });
 
   it("a host that answers at once serves the asker by the result, never by callback", () => {
     const rig = new Rig({ checkDelayMs: SECOND });
     rig.host.onOpen = () => rig.open();
     const fresh = rig.acquire("a");
-    expect([fresh?.place.state, rig.host.served]).toEqual(["active", []]);
+    expect([fresh?.state, rig.host.served]).toEqual(["active", []]);
     rig.pool.released(fresh!, 1);
     rig.tick(3 * SECOND);
     rig.host.onCheck = (server) => rig.pool.checked(server, rig.now);
@@ -96,7 +96,7 @@ describe("calling back", () => {
     };
     const server = rig.announce();
     expect(() => rig.pool.opened(server, 1)).toThrow("broken client");
-    expect(server.place.state).toBe("active");
+    expect(server.state).toBe("active");
     rig.pool.released(server, 2);
     expect(rig.host.served.map(({ waiter }) => waiter)).toEqual(["a", "b"]);
   });

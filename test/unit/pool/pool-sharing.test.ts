@@ -39,7 +39,7 @@ describe("riding", () => {
     const rig = new Rig({ shareDepth: 4, shareLowMark: 1 });
     const [server] = rig.idle(1);
     expect(rig.acquire("~a")).toBe(server);
-    expect([server!.place.state, riders(rig)]).toEqual(["active", []]);
+    expect([server!.state, riders(rig)]).toEqual(["active", []]);
   });
 
   it("a server that is released takes those who have waited longest, up to its depth", () => {
@@ -47,7 +47,7 @@ describe("riding", () => {
     for (const name of ["~a", "~b", "~c", "~d", "~e"]) expect(rig.acquire(name)).toBe(null);
     rig.pool.released(held[0]!, 1);
     expect(riders(rig)).toEqual(["~a@s1", "~b@s1", "~c@s1", "~d@s1"]);
-    expect([held[0]!.place.state, rig.waiting]).toEqual(["shared", ["~e"]]);
+    expect([held[0]!.state, rig.waiting]).toEqual(["shared", ["~e"]]);
   });
 
   it("takes more at its low mark and not before, all at once", () => {
@@ -95,7 +95,7 @@ describe("riding", () => {
     rig.acquire("~a");
     rig.pool.released(held[0]!, 1);
     answered(rig, held[0]!, 1);
-    expect(held[0]!.place.state).toBe("idle");
+    expect(held[0]!.state).toBe("idle");
   });
 
   it("counts as the pool's own in the figures, and PAUSE waits for it", () => {

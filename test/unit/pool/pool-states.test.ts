@@ -20,7 +20,7 @@ function rigIn(where: Where): { rig: Rig; server: FakeServer } {
   if (where === "being_canceled") pool.cancelling(server, 0);
   if (where === "leaving") pool.retire(server, "test", 0);
   if (where === "closed") pool.closed(server, 0);
-  expect(server.place.state).toBe(where === "leaving" || where === "closed" ? null : where);
+  expect(server.state).toBe(where === "leaving" || where === "closed" ? null : where);
   rig.host.retired.length = 0;
   return { rig, server };
 }
@@ -72,7 +72,7 @@ describe("a server's state × what happens to it", () => {
         const { rig, server } = rigIn(where);
         const before = rig.pool.snapshot();
         const { slot } = server;
-        const state = server.place.state;
+        const state = server.state;
         let refused = false;
         try {
           events[event]!(rig, server);
@@ -83,7 +83,7 @@ describe("a server's state × what happens to it", () => {
         const after = rig.pool.snapshot();
         const found = {
           refused,
-          state: server.place.state,
+          state: server.state,
           slot: server.slot,
           held: slot?.held,
           reasons: rig.host.reasons,
@@ -111,6 +111,6 @@ describe("a server's state × what happens to it", () => {
     expect(() => other.pool.closed(server, 0)).toThrow(InvariantError);
     expect(() => other.pool.retire(server, "test", 0)).toThrow(InvariantError);
     expect(other.pool.connections).toBe(0);
-    expect(server.place.state).toBe("active");
+    expect(server.state).toBe("active");
   });
 });

@@ -628,7 +628,10 @@ export class PoolWorld {
       law(snapshot.waiting === side.queue.length + side.own.length, "the snapshot counts all who wait");
       for (const [server, book] of side.books) {
         const { dedicated, place } = server;
-        law(!dedicated || [null, "new", "active"].includes(place.state), "what is one client's own is free for nobody");
+        law(
+          !dedicated || place.state === null || place.state === ServerState.new || place.state === ServerState.active,
+          "what is one client's own is free for nobody",
+        );
         law(
           !dedicated || book.phase !== "new" || book.client?.attempt === server,
           "an attempt has the client it is for",
