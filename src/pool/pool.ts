@@ -109,6 +109,8 @@ export class Pool<S extends PoolServer<S>, W> {
     const shares = this.policy.shareDepth > 1 && !waiting.queued && this.#host.mayShare(waiting.owner);
     // Queued before any other callback, so that nobody who asks in one comes first.
     this.waiters.push(waiting, now, shares);
+    // It is dealt with together with all who come in this turn (`refill`).
+    if (shares && this.servers.count(ServerState.shared) > 0) return null;
     if (this.#deciding) {
       this.#changed = true;
       return null;

@@ -18,6 +18,7 @@ import { Refusal } from "../sharing/refusal.ts";
 import type { ShortLimits } from "../sharing/short-runs.ts";
 import type { StatementRecord } from "../sharing/statement-record.ts";
 import type { PreparedStatement } from "../state/prepared-statement.ts";
+import type { ParameterValues } from "../state/tracked-parameters.ts";
 import type { Client } from "./client.ts";
 import { Ride } from "./ride.ts";
 import { Shape, readUnit } from "./ride-unit.ts";
@@ -48,6 +49,9 @@ export class PoolSharing implements Settling {
   #isSettling = false;
   #watchTimer: Timer | null = null;
   readonly #encoding: number;
+  /** Of whom it was asked last whether they are plainly encoded, and the answer. */
+  #judgedParameters: ParameterValues | null = null;
+  #isPlain = false;
 
   constructor(pool: ServerPool) {
     this.#pool = pool;
@@ -115,8 +119,12 @@ export class PoolSharing implements Settling {
     return false;
   }
 
-  #isPlainlyEncoded(client: Client): boolean {
-    return !AMBIGUOUS_ENCODING.test(client.parameters[this.#encoding] ?? "");
+  #isPlainlyEncoded({ parameters }: Client): boolean {
+    if (parameters !== this.#judgedParameters) {
+      this.#judgedParameters = parameters;
+      this.#isPlain = !AMBIGUOUS_ENCODING.test(parameters[this.#encoding] ?? "");
+    }
+    return this.#isPlain;
   }
 
   #recordOfStatement(client: Client, statement: PreparedStatement): StatementRecord | string {

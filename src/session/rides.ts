@@ -104,7 +104,7 @@ export class Rides implements ServerHolder {
     owner?.record?.ran(turn.now - this.headSince, owner.answeredBytes);
     this.#becomesHead();
     // What was to end the one that has ended must not end another.
-    for (const cancel of server.cancels) cancel.targetReleased();
+    if (server.cancels.size > 0) for (const cancel of server.cancels) cancel.targetReleased();
     if (!isIdleStatus(status)) {
       // It was no read after all: nobody else may come to run inside its transaction.
       server.engine.log.error(`${server} ${NOT_A_READ}`);

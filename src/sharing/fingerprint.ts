@@ -32,7 +32,7 @@ export class Fingerprint {
   length = 0;
   /** 32 bits. */
   hash = 0;
-  readonly #lexer = new SqlLexer();
+  readonly lexer = new SqlLexer();
 
   /**
    * Takes the text `memory[start, end)`, which has no terminating zero. `multibyteSafe`: no character of the client's
@@ -41,14 +41,14 @@ export class Fingerprint {
   write(memory: Uint8Array, start: number, end: number, multibyteSafe: boolean): Refusal | null {
     if (end - start > STATEMENT_BYTES_MAX) return Refusal.tooLong;
     if (!multibyteSafe && !isAscii(memory, start, end)) return Refusal.unreadable;
-    this.#lexer.open(memory, start, end);
+    this.lexer.open(memory, start, end);
     const refusal = this.#writeTokens(memory);
-    this.#lexer.close();
+    this.lexer.close();
     return refusal;
   }
 
   #writeTokens(memory: Uint8Array): Refusal | null {
-    const lexer = this.#lexer;
+    const lexer = this.lexer;
     const bytes = this.bytes;
     let length = 0;
     let hash = HASH_START;

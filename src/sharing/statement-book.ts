@@ -9,6 +9,7 @@
 import { Fingerprint } from "./fingerprint.ts";
 import type { Refusal } from "./refusal.ts";
 import { StatementRecord } from "./statement-record.ts";
+import { TextTemplates } from "./text-templates.ts";
 
 /** Records in a book. */
 export const BOOK_RECORDS_MAX = 2048;
@@ -20,6 +21,7 @@ const SET_MASK = BOOK_RECORDS_MAX / WAYS - 1;
 
 export class StatementBook {
   #fingerprint: Fingerprint | null;
+  readonly #templates = new TextTemplates();
   /** Made with the first record: most pools never need any. */
   #places: (StatementRecord | null)[] = [];
   /** Where the set that is full next is looked over first. */
@@ -54,6 +56,11 @@ export class StatementBook {
    * below 0x80 is always an ASCII character (false for SJIS, BIG5, GBK, UHC, JOHAB, GB18030).
    */
   recordOf(memory: Uint8Array, start: number, end: number, multibyteSafe: boolean): StatementRecord | Refusal {
+    const like = multibyteSafe ? this.#templates.find(memory, start, end) : null;
+    if (like !== null) {
+      like.wasUsed = true;
+      return like;
+    }
     const fingerprint = (this.#fingerprint ??= new Fingerprint());
     const refusal = fingerprint.write(memory, start, end, multibyteSafe);
     if (refusal !== null) return refusal;
@@ -63,6 +70,7 @@ export class StatementBook {
       const record = this.#places[i] ?? null;
       if (record !== null && record.hash === hash && record.matches(fingerprint.bytes, fingerprint.length)) {
         record.wasUsed = true;
+        if (multibyteSafe) this.#templates.learn(memory, start, end, record, fingerprint.lexer);
         return record;
       }
     }
