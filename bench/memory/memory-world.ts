@@ -59,11 +59,11 @@ export class MemoryPeer implements Connection {
     this.events?.onData(bytes);
   }
 
-  write(bytes: Uint8Array): number {
+  write(bytes: Uint8Array, start = 0, end = bytes.length): number {
     if (this.closed) return 0;
     if (this.isServer) this.#world.counts.serverWrites++;
     else this.#world.counts.clientWrites++;
-    this.receive(bytes);
+    this.receive(end - start === bytes.length ? bytes : bytes.subarray(start, end));
     return 0;
   }
 

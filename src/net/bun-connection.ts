@@ -71,17 +71,17 @@ export class BunConnection implements Connection {
     return this.#local;
   }
 
-  write(bytes: Uint8Array): number {
+  write(bytes: Uint8Array, start = 0, end = bytes.length): number {
     if (this.#mute) return 0;
     const socket = this.#socket;
-    if (this.#held !== null || socket === null) return this.#hold(bytes);
+    if (this.#held !== null || socket === null) return this.#hold(bytes.subarray(start, end));
     this.#calling = true;
-    const taken = socket.write(bytes);
+    const taken = socket.write(bytes, start, end - start);
     this.#calling = false;
-    if (taken === bytes.length) return 0;
+    if (taken === end - start) return 0;
     // −1: the connection is gone, its "close" follows.
     if (taken < 0) return 0;
-    return this.#hold(taken === 0 ? bytes : bytes.subarray(taken));
+    return this.#hold(bytes.subarray(start + taken, end));
   }
 
   pause(): void {

@@ -15,7 +15,7 @@ export interface BunSocket<Data> {
   readonly localPort: number | undefined;
   readonly alpnProtocol: string | false | null;
   /** How many bytes the kernel took; nothing is kept. −1 once closed. */
-  write(bytes: Uint8Array): number;
+  write(bytes: Uint8Array, start?: number, length?: number): number;
   /** Sends FIN and goes on reading. */
   shutdown(): void;
   /** Closes at once; under TLS it waits for the peer's answer. */

@@ -81,11 +81,11 @@ export class NodeConnection implements Connection, WriterOwner {
     return this.#local;
   }
 
-  write(bytes: Uint8Array): number {
+  write(bytes: Uint8Array, start = 0, end = bytes.length): number {
     if (this.#mute) return 0;
     const direct = this.#direct;
     if (direct !== null) {
-      const error = direct.write(bytes);
+      const error = direct.write(bytes, start, end);
       if (error !== null) {
         this.fail(error);
         return 0;
@@ -94,7 +94,7 @@ export class NodeConnection implements Connection, WriterOwner {
       return direct.held;
     }
     const socket = this.#socket;
-    socket.write(bytes);
+    socket.write(bytes.subarray(start, end));
     const held = socket.writableLength;
     if (held > 0 && !this.#awaitsDrain) this.#awaitDrain();
     return held;

@@ -86,9 +86,11 @@ export class DirectWriter {
     return this.#handle.writeQueueSize;
   }
 
-  /** Takes all of `bytes`; they may be written to again when `held` is 0. Returns why the connection is beyond help, or null. */
-  write(bytes: Uint8Array): ConnectionError | null {
-    const status = this.#writes.write(this, this.#handle, bytes);
+  /** Takes all of `bytes[start, end)`; they may be written to again when `held` is 0. Returns why the connection is beyond help, or null. */
+  write(bytes: Uint8Array, start: number, end: number): ConnectionError | null {
+    const isWhole = start === 0 && end === bytes.length;
+    const written = isWhole ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start);
+    const status = this.#writes.write(this, this.#handle, written);
     return status === 0 ? null : writeError(status);
   }
 

@@ -151,20 +151,19 @@ export class Outbox implements Flushable {
 
   #writeSlice(connection: Connection, memory: Uint8Array, start: number, end: number): void {
     const whole = start === 0 && end === memory.length;
-    this.#held = connection.write(whole ? memory : memory.subarray(start, end));
+    this.#held = connection.write(memory, start, end);
     // A chunk that went on as a whole belonged to this outbox alone.
     if (whole && this.#held === 0 && !this.#isKept) this.#turn.reuse(memory);
   }
 
   #writeScratch(connection: Connection, used: number): void {
-    const gathered = this.#scratch.bytes.subarray(0, used);
+    const { bytes } = this.#scratch;
     // The transport would keep the whole scratch memory alive for a few bytes of it.
-    // (Buffer's own `slice` would be a view of it.)
     if (this.keepsMemory || this.#held > 0) {
-      this.#held = connection.write(Buffer.from(gathered));
+      this.#held = connection.write(Buffer.from(bytes.subarray(0, used)));
       return;
     }
-    this.#held = connection.write(gathered);
+    this.#held = connection.write(bytes, 0, used);
     if (this.#held > 0) this.#scratch.giveAway();
   }
 }

@@ -56,12 +56,12 @@ export interface Connection {
   readonly remote: Endpoint;
   readonly local: Endpoint;
   /**
-   * Takes all of `bytes`. Returns how many bytes this process still holds for this connection: 0 means that all is in
+   * Takes all of `bytes[start, end)`, or all of `bytes`. Returns how many bytes this process still holds for this connection: 0 means that all is in
    * the kernel and the memory is the caller's again; more means that the memory is the transport's until `onDrain`.
    * The caller bounds the figure. A write after `end`, `destroy` or the close is dropped and returns 0; one while
    * connecting is held until the connection is open. Under TLS on Node all is held for a while, so the answer is never 0.
    */
-  write(bytes: Uint8Array): number;
+  write(bytes: Uint8Array, start?: number, end?: number): number;
   /**
    * No `onData` afterwards, except when the peer resets (Bun delivers what the kernel had). A FIN waits for `resume`, and
    * on Node a reset does too, or for the next write. Under TLS up to 64 KiB may have been read ahead.

@@ -119,8 +119,9 @@ export class SimConnection implements Connection {
     return this.#inboxBytes;
   }
 
-  write(bytes: Uint8Array): number {
+  write(memory: Uint8Array, start = 0, end = memory.length): number {
     if (this.#ended || this.#destroyed || this.#closed) return 0;
+    const bytes = memory.subarray(start, end);
     this.writtenBytes += bytes.length;
     if (this.firstBytes === null && bytes.length > 0) this.firstBytes = new Uint8Array(bytes.subarray(0, 16));
     if (!this.#opened) {

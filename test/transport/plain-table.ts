@@ -142,6 +142,26 @@ export function describePlain(subject: Subject): void {
       expect(server.bytes.equals(Buffer.concat(sent))).toBe(true);
     });
 
+    test("of a part of some memory that part is written, at once and behind what is held", async () => {
+      const { client, server } = await bench().pair();
+      const memory = pattern(8 * MEGABYTE);
+      const parts: Buffer[] = [];
+      const write = (start: number, end: number): number => {
+        parts.push(memory.subarray(start, end));
+        return client.wire.write(memory, start, end);
+      };
+      expect(write(3, 11)).toBe(0);
+      expect(write(0, 1)).toBe(0);
+      server.wire.pause();
+      expect(write(5, memory.length - 5)).toBeGreaterThan(0);
+      expect(write(7, 9)).toBeGreaterThan(2);
+      expect(write(memory.length - 4, memory.length)).toBeGreaterThan(6);
+      server.wire.resume();
+      const sent = Buffer.concat(parts);
+      await bench().until(() => server.sizeBytes >= sent.length, "all bytes");
+      expect(server.bytes.equals(sent)).toBe(true);
+    });
+
     test("received memory is the callee's for good", async () => {
       const { client, server } = await bench().pair();
       client.wire.write(Buffer.from("first"));
