@@ -97,8 +97,8 @@ export class Pool<S extends PoolServer<S>, W> {
   // ── clients ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * A client wants a server. Gives it one, now active; or null: the client is queued, and ends by `host.serve` or by `leave`.
-   * Throws `InvariantError` when it waits already.
+   * A client wants a server. Gives it one, now active; or null: the client is queued, and ends by `host.serve`, `host.ride` or `leave`.
+   * Throws `InvariantError` when it waits already. Who may share while servers are shared is seen to by `refill`.
    */
   acquire(waiting: Waiting<W>, now: number): S | null {
     this.#now = now;
@@ -109,7 +109,6 @@ export class Pool<S extends PoolServer<S>, W> {
     const shares = this.policy.shareDepth > 1 && !waiting.queued && this.#host.mayShare(waiting.owner);
     // Queued before any other callback, so that nobody who asks in one comes first.
     this.waiters.push(waiting, now, shares);
-    // It is dealt with together with all who come in this turn (`refill`).
     if (shares && this.servers.count(ServerState.shared) > 0) return null;
     if (this.#deciding) {
       this.#changed = true;
@@ -138,16 +137,7 @@ export class Pool<S extends PoolServer<S>, W> {
   /** A client gives up waiting: timed out, cancelled, gone. No effect when it does not wait (it has been served). */
   leave(waiting: Waiting<W>): void {
     if (!this.waiters.remove(waiting) && !this.dedicated.remove(waiting)) return;
-    if (this.waiters.length + this.dedicated.length === 0) this.#supply.withdraw();
-  }
-
-  /**
-   * A client that was given a server goes back to where it stood: its unit has to run elsewhere. `since`: when it began to wait, monotonic
-   * ms; it comes before everybody who arrived later. May call `serve` for it at once.
-   */
-  requeue(waiting: Waiting<W>, since: number, now: number): void {
-    this.waiters.pushFront(waiting, since);
-    this.#settle(now, false);
+    if (this.waiters.demanding + this.dedicated.length === 0) this.#supply.withdraw();
   }
 
   // ── sharing ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -351,7 +341,7 @@ export class Pool<S extends PoolServer<S>, W> {
     return this.#supply.pace.failed && this.#supply.sharedCount === 0;
   }
 
-  /** For one more who asked now a server would be opened. */
+  /** If an idle server were taken now, one would be opened for the next who asks. */
   get grows(): boolean {
     return this.#supply.grows;
   }

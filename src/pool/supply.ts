@@ -83,10 +83,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     return this.#asked;
   }
 
-  /** For one more who asked now a server would be opened. */
+  /** If an idle server were taken now, one would be opened for the next who asks. */
   get grows(): boolean {
     const { servers, policy } = this.#pool;
-    if (servers.count(ServerState.idle) > 0 || this.#asked) return false;
+    if (servers.count(ServerState.idle) > 1 || this.#asked) return false;
     return policy.sizeMax === 0 || this.connections < policy.sizeMax;
   }
 
@@ -117,7 +117,7 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
   /** Clients that wait for any server, beyond those that are free or will soon be. */
   get unmet(): number {
     const { servers, waiters } = this.#pool;
-    return waiters.length - servers.count(ServerState.idle) - servers.count(ServerState.tested);
+    return waiters.demanding - servers.count(ServerState.idle) - servers.count(ServerState.tested);
   }
 
   /** How many more servers should be opened. */

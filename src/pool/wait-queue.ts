@@ -25,11 +25,14 @@ export class Waiting<W> implements Linked<Waiting<W>> {
   entry = 0;
   /** In this wait: how many shared servers could not take it. Written by the pool. */
   passedOver = 0;
+  /** It takes what is there: no server is opened for it. */
+  readonly isModest: boolean;
   #since = 0;
   #order = 0;
 
-  constructor(owner: W) {
+  constructor(owner: W, isModest = false) {
     this.owner = owner;
+    this.isModest = isModest;
   }
 
   get queued(): boolean {
@@ -62,9 +65,15 @@ export class WaitQueue<W> {
   readonly #sharing = new LinkedList<Waiting<W>>();
   #arrivals = 0;
   #returns = 0;
+  #modest = 0;
 
   get length(): number {
     return this.#alone.length + this.#sharing.length;
+  }
+
+  /** Those for whom servers are opened. */
+  get demanding(): number {
+    return this.length - this.#modest;
   }
 
   get aloneLength(): number {
@@ -80,6 +89,7 @@ export class WaitQueue<W> {
     (shares ? this.#sharing : this.#alone).insert(waiting, null);
     waiting.arrive(now, ++this.#arrivals);
     waiting.passedOver = 0;
+    if (waiting.isModest) this.#modest++;
   }
 
   /** Puts in one that has waited since `since`: before everybody who arrived at that time or later. */
@@ -110,6 +120,7 @@ export class WaitQueue<W> {
     while (successor?.comesBefore(waiting) === true) successor = successor.after;
     lane.insert(waiting, successor);
     waiting.passedOver = 0;
+    if (waiting.isModest) this.#modest++;
   }
 
   /** Takes `waiting` out, wherever it stands. False when it is not in this queue. */
@@ -117,6 +128,7 @@ export class WaitQueue<W> {
     const { list } = waiting;
     if (list === null || (list !== this.#alone && list !== this.#sharing)) return false;
     list.remove(waiting);
+    if (waiting.isModest) this.#modest--;
     return true;
   }
 

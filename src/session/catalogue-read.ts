@@ -31,7 +31,7 @@ const ROW_BYTES_MAX = 16 * 1024;
 
 export class CatalogueRead implements ServerSeeker {
   readonly id: number;
-  readonly waiting: Waiting<ServerSeeker> = new Waiting<ServerSeeker>(this);
+  readonly waiting: Waiting<ServerSeeker> = new Waiting<ServerSeeker>(this, true);
   readonly clock = null;
   readonly dedication = null;
   readonly ride = null;

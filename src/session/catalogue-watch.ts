@@ -81,7 +81,7 @@ export class CatalogueWatch {
 
   #read(pool: ServerPool): void {
     this.#isWished = false;
-    // A connection is not opened for it: clients bring the pool to its size, and while it grows there is little to share.
+    // A connection is not opened for it, nor for a client in its way: clients bring the pool to its size, and while it grows there is little to share.
     if (isClosed(pool) || pool.core.loginFailing || pool.core.grows) return;
     const { now } = pool.engine.turn;
     const changes = this.#changes;

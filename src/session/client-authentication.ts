@@ -80,9 +80,16 @@ export class ClientAuthentication {
   start(): void {
     const client = this.#client;
     const userName = client.userName ?? "";
-    if (Buffer.byteLength(userName) > USER_NAME_BYTES_MAX) client.fail(poolerError(PoolerErrors.usernameTooLong));
+    if (Buffer.byteLength(userName) > USER_NAME_BYTES_MAX) this.#refuseName(client.databaseName ?? "", userName);
     else if (client.databaseName === CONSOLE_DATABASE) this.#beginConsole(userName);
     else this.#beginDatabase(client.databaseName ?? "", userName);
+  }
+
+  #refuseName(databaseName: string, userName: string): void {
+    const client = this.#client;
+    const { log, settings } = client.engine;
+    client.fail(poolerError(PoolerErrors.usernameTooLong));
+    if (settings.logConnections) log.log(`${client} login failed: db=${databaseName} user=${userName}`);
   }
 
   /** The client is closing. */

@@ -8,7 +8,7 @@
  *
  * PostgreSQL's lexer goes through both in the same steps: what surrounds a constant is the same in both, so it begins and ends at the
  * same places. Only what is simple counts as a constant here: digits, and what is between two quotes with no quote, backslash or zero byte
- * in it. Everything else is compared.
+ * in it. Everything else is compared; a known string that is not so simple finds nothing.
  *
  * Few places, found by what stands before the first constant, and one text in each: another one takes it when the one that is there has
  * not been met for a while. What it spares: `docs/internals/performance.md`.
@@ -84,8 +84,7 @@ function constantsOf(bytes: Uint8Array, lexer: SqlLexer): number[] {
   for (let kind = lexer.next(); kind !== TokenKind.end && kind !== TokenKind.broken; kind = lexer.next()) {
     const { start, end } = lexer;
     if (kind === TokenKind.number) addDigits(constants, bytes, start, end);
-    else if (kind === TokenKind.string && isSimple(bytes, start + 1, end - 1))
-      constants.push(STRING, start + 1, end - 1);
+    else if (kind === TokenKind.string) constants.push(STRING, start + 1, end - 1);
   }
   lexer.close();
   return constants;
@@ -138,14 +137,6 @@ function skipString(memory: Uint8Array, at: number, end: number): number {
     if (!isPlainInString(byte)) return -1;
   }
   return -1;
-}
-
-function isSimple(memory: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) {
-    const byte = memory[at] as number;
-    if (byte === QUOTE || !isPlainInString(byte)) return false;
-  }
-  return true;
 }
 
 function isPlainInString(byte: number): boolean {

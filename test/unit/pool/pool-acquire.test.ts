@@ -44,19 +44,6 @@ describe("handing out", () => {
     expect(rig.host.served.map(({ waiter }) => waiter)).toEqual(["stays"]);
   });
 
-  it("puts a client whose unit must run elsewhere back to where it stood", () => {
-    const rig = new Rig({ sizeMax: 1 });
-    const first = new Waiting("first");
-    rig.pool.acquire(first, 10);
-    rig.now = 20;
-    rig.acquire("second");
-    const server = rig.open();
-    rig.pool.requeue(first, first.since, 30);
-    expect([rig.waiting, first.since]).toEqual([["first", "second"], 10]);
-    rig.pool.released(server, 40);
-    expect(rig.host.served.map(({ waiter }) => waiter)).toEqual(["first", "first"]);
-  });
-
   it("closes what must not be used when it is picked, and takes the next", () => {
     const rig = new Rig();
     const [good, dirty, old] = rig.idle(3);

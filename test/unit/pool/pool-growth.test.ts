@@ -19,6 +19,30 @@ describe("opening servers", () => {
     ]);
   });
 
+  it("makes none for who takes what is there: that one is served in its turn, and nothing grows for it", () => {
+    const rig = new Rig({ sizeMax: 3 });
+    const modest = new Waiting("reads", true);
+    expect(rig.pool.acquire(modest, 0)).toBe(null);
+    rig.tick(SECOND);
+    expect(rig.host.slots).toEqual([]);
+    rig.acquire("a");
+    rig.open();
+    expect([rig.host.served.map(({ waiter }) => waiter), rig.waiting, rig.host.slots.length]).toEqual([
+      ["reads"],
+      ["a"],
+      1,
+    ]);
+    rig.open();
+    expect([rig.host.served.length, rig.waiting, rig.host.slots.length]).toEqual([2, [], 0]);
+    const other = new Waiting("reads again", true);
+    rig.pool.acquire(other, rig.now);
+    for (const { server } of rig.host.served) rig.pool.closed(server, rig.now);
+    rig.tick(2 * SECOND);
+    expect([rig.waiting, rig.host.slots, rig.pool.connections]).toEqual([["reads again"], [], 0]);
+    rig.pool.leave(other);
+    expect(rig.waiting).toEqual([]);
+  });
+
   it("makes several attempts at a time where that is allowed, never more than are wanted", () => {
     const rig = new Rig({ loginsAtOnceMax: 4 });
     rig.acquire("first");

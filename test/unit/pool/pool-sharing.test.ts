@@ -128,6 +128,7 @@ describe("riding", () => {
     rig.open();
     expect(riders(rig)).toEqual(["~a@s1", "~b@s1"]);
     rig.acquire("~c");
+    rig.pool.refill(rig.now);
     expect(rig.host.slots).toHaveLength(1);
   });
 });

@@ -390,20 +390,6 @@ class Side implements PoolHost<FakeServer, Client> {
   isAttempt(client: Client): boolean {
     return client.end === "waiting" && client.attempt !== null && this.books.get(client.attempt)?.phase === "new";
   }
-
-  /** An active client's unit goes back to the queue, its server stays busy with nobody's entry until it is released. */
-  requeue(n: number): void {
-    const active = this.in("active").filter(({ dedicated }) => !dedicated);
-    const server = active[n % Math.max(1, active.length)];
-    const client = server === undefined ? null : this.book(server).client;
-    if (server === undefined || client === null) return;
-    this.book(server).client = null;
-    client.end = "waiting";
-    const since = client.waiting.since;
-    const at = this.queue.findIndex((other) => other.waiting.since >= since);
-    this.queue.splice(at === -1 ? this.queue.length : at, 0, client);
-    this.pool.requeue(client.waiting, since, this.world.now);
-  }
 }
 
 export class PoolWorld {
@@ -552,8 +538,7 @@ export class PoolWorld {
         else side.policy.checkDelayMs = n % 2 === 0 ? 0 : 1000;
         break;
       case 23:
-        if (n % 2 === 0) side.requeue(n);
-        else pool.warm(this.now);
+        pool.warm(this.now);
         break;
       case 24:
         if (n % 3 === 0) side.giveUpOwn(n);
