@@ -13,7 +13,8 @@
  * Few places, found by what stands before the first constant, and one text in each: another one takes it when the one that is there has
  * not been met for a while. What it spares: `docs/internals/performance.md`.
  */
-import { SqlLexer, TokenKind } from "../state/sql-lexer.ts";
+import { TokenKind } from "../state/sql-lexer.ts";
+import type { SqlLexer } from "../state/sql-lexer.ts";
 import type { StatementRecord } from "./statement-record.ts";
 
 /** Longer texts are taken apart each time. */
@@ -71,7 +72,7 @@ export class TextTemplates {
     const place = placeOf(memory, start, end);
     const isTaken = this.#places[place]?.record.isCurrent === true;
     this.#misses[place] = (this.#misses[place] as number) + 1;
-    if (isTaken && (this.#misses[place] as number) < MISSES_MAX) return;
+    if (isTaken && this.#misses[place] < MISSES_MAX) return;
     this.#misses[place] = 0;
     const bytes = Uint8Array.prototype.slice.call(memory, start, end);
     this.#places[place] = { bytes, constants: constantsOf(bytes, lexer), record };
