@@ -33,9 +33,9 @@ export function countTransport(inner: Transport, counts: TransportCounts): Trans
 /** In place: the engine may compare connections, and tells them apart by what they are. */
 function countWrites(connection: Connection, counts: TransportCounts, side: Side): void {
   const write = connection.write.bind(connection);
-  connection.write = (bytes) => {
+  connection.write = (bytes, start, end) => {
     counts[`${side}Writes`]++;
-    return write(bytes);
+    return write(bytes, start, end);
   };
 }
 

@@ -19,11 +19,13 @@ export const Effect = {
   completes: 4,
   /** The server takes COPY data from now on. */
   beginsCopy: 5,
-  ready: 6,
-  error: 7,
+  /** The Parse of a unit is answered. */
+  parsed: 6,
+  ready: 7,
+  error: 8,
   /** Notices and notifications: not asked for. */
-  heard: 8,
-  parameterStatus: 9,
+  heard: 9,
+  parameterStatus: 10,
 } as const;
 
 /** Kinds are numbered from 1; 0 stands for an empty pipeline. */
@@ -50,8 +52,21 @@ const ROWS: readonly Row[] = [
     Effect.passes,
   ],
   [[Step.execute, Step.query], [Backend.CopyInResponse, Backend.CopyBothResponse], Effect.beginsCopy],
-  [[Step.execute, Step.query], [Backend.CommandComplete], Effect.completes],
-  [[Step.sync, Step.query, Step.functionCall], [Backend.ReadyForQuery], Effect.ready],
+  [[Step.execute, Step.query, Step.unit], [Backend.CommandComplete], Effect.completes],
+  [[Step.unit], [Backend.ParseComplete], Effect.parsed],
+  [
+    [Step.unit],
+    [
+      Backend.BindComplete,
+      Backend.ParameterDescription,
+      Backend.RowDescription,
+      Backend.NoData,
+      Backend.DataRow,
+      Backend.EmptyQueryResponse,
+    ],
+    Effect.passes,
+  ],
+  [[Step.sync, Step.query, Step.functionCall, Step.unit], [Backend.ReadyForQuery], Effect.ready],
   [ANY, [Backend.ErrorResponse], Effect.error],
   [ANY, [Backend.NoticeResponse, Backend.NotificationResponse], Effect.heard],
   [ANY, [Backend.ParameterStatus], Effect.parameterStatus],

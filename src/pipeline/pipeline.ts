@@ -435,6 +435,9 @@ export class Pipeline {
         this.#host.failed(this.headOwner, memory, at, end - at);
         if (!this.#closed && this.#count > 0) this.#fail(kind);
         return;
+      case Effect.parsed:
+        this.#steps[this.#head] = (this.#steps[this.#head] as number) & ~UNNAMED;
+        return;
       case Effect.parameterStatus:
         this.#host.parameterStatus(memory, at, end - at);
         return;
@@ -454,6 +457,13 @@ export class Pipeline {
       this.#endCopy();
     }
     if (!isTerminator(kind)) this.#skipToSync();
+    else if (((this.#steps[this.#head] as number) & UNNAMED) !== 0) this.#unitLosesUnnamed();
+  }
+
+  /** The unit at the head has failed before its Parse was answered. */
+  #unitLosesUnnamed(): void {
+    this.#steps[this.#head] = (this.#steps[this.#head] as number) & ~UNNAMED;
+    if (!this.#parsesUnnamed) this.#host.unnamedLost();
   }
 
   #pop(): void {

@@ -23,7 +23,6 @@ import {
 } from "../protocol/statement-messages.ts";
 import type { PreparedStatement } from "../state/prepared-statement.ts";
 import { latin1 } from "../state/prepared-statement.ts";
-import { stepOf } from "./client-message.ts";
 import type { Client } from "./client.ts";
 import type { Ride } from "./ride.ts";
 import type { Server } from "./server.ts";
@@ -157,28 +156,27 @@ export function sendUnit(ride: Ride, server: Server): void {
   const { pipeline, outbox } = server;
   const { framer, engine } = client;
   const memory = framer.buf;
-  const end = framer.at + ride.unitBytes;
-  let runStart = framer.at;
-  for (let at = framer.at; at < end;) {
-    const size = sizeAt(memory, at, end);
-    const type = memory[at] as number;
-    if (type === Frontend.Parse) {
-      server.unnamed = client.unnamed = engine.statements.nextUnnamed();
-      pipeline.push(Step.parse | UNNAMED, ride, null);
-    } else {
-      if (type === Frontend.Bind && statement !== null) {
-        const parts = engine.rideUnit.bind;
-        inspectBind(memory, at, size, size, parts);
-        server.statements.use(statement);
-        server.pool.database.counters.bindCount += 1;
-        outbox.addKept(memory, runStart, at);
-        outbox.addAll(renameBindHead(memory, parts, statement.serverNameBytes));
-        runStart = parts.tailStart;
-      }
-      pipeline.push(stepOf(type), ride, null);
+  const from = framer.at;
+  const end = from + ride.unitBytes;
+  const { counters } = server.pool.database;
+  counters.bytesReceived += ride.unitBytes;
+  if (memory[from] === Frontend.Query) {
+    pipeline.push(Step.query, ride, null);
+  } else if (memory[from] === Frontend.Parse) {
+    server.unnamed = client.unnamed = engine.statements.nextUnnamed();
+    pipeline.push(Step.unit | UNNAMED, ride, null);
+  } else {
+    pipeline.push(Step.unit, ride, null);
+    if (statement !== null) {
+      // Its Bind comes first, and has another name for the server.
+      const { bind } = engine.rideUnit;
+      inspectBind(memory, from, sizeAt(memory, from, end), end - from, bind);
+      server.statements.use(statement);
+      counters.bindCount += 1;
+      outbox.addAll(renameBindHead(memory, bind, statement.serverNameBytes));
+      outbox.addKept(memory, bind.tailStart, end);
+      return;
     }
-    at += size;
   }
-  outbox.addKept(memory, runStart, end);
-  server.pool.database.counters.bytesReceived += ride.unitBytes;
+  outbox.addKept(memory, from, end);
 }

@@ -206,8 +206,8 @@ function inertConnection(written: (bytes: Uint8Array) => void): Connection {
     fd: -1,
     remote: { address: "127.0.0.1", port: 5555 },
     local: { address: "127.0.0.1", port: 6432 },
-    write: (bytes) => {
-      written(Buffer.from(bytes));
+    write: (bytes, start, end) => {
+      written(Buffer.from(bytes.subarray(start, end)));
       return 0;
     },
     pause: () => {},

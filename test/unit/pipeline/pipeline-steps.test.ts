@@ -20,9 +20,10 @@ const ANSWERS: Readonly<Record<string, { step: number; goOn: string; last: strin
   sync: { step: Step.sync, goOn: "", last: "Z" },
   query: { step: Step.query, goOn: "TDCIGWHdc", last: "Z" },
   functionCall: { step: Step.functionCall, goOn: "V", last: "Z" },
+  unit: { step: Step.unit, goOn: "12tTnDCI", last: "Z" },
 };
 const UNASKED = "NAS";
-const TERMINATORS = ["sync", "query", "functionCall"];
+const TERMINATORS = ["sync", "query", "functionCall", "unit"];
 
 const ALL_TYPES = [
   ...new Set([
@@ -372,6 +373,24 @@ describe("the unnamed statement", () => {
     expect(host.unnamedLosses).toBe(2);
     pipeline.push(UNNAMED_PARSE, owner, null);
     expect(host.unnamedLosses).toBe(3);
+  });
+
+  test("of a unit is lost when its Parse fails, not behind that, nor when a later unit brings another", () => {
+    const { host, pipeline, owner, receive } = bench();
+    const unit = Step.unit | UNNAMED;
+    pipeline.push(unit, owner, null);
+    receive(bytesOf("E"));
+    expect([host.unnamedLosses, pipeline.length]).toEqual([1, 1]);
+    receive(framed("Z", Buffer.from("I")));
+    expect([host.unnamedLosses, pipeline.isEmpty]).toEqual([1, true]);
+    pipeline.push(unit, owner, null);
+    receive(bytesOf("1"), bytesOf("2"), bytesOf("E"), framed("Z", Buffer.from("I")));
+    pipeline.push(unit, owner, null);
+    pipeline.push(unit, owner, null);
+    receive(bytesOf("E"), framed("Z", Buffer.from("I")));
+    expect(host.unnamedLosses).toBe(1);
+    receive(bytesOf("E"), framed("Z", Buffer.from("I")));
+    expect([host.unnamedLosses, pipeline.isEmpty, host.brokenReason]).toEqual([2, true, null]);
   });
 
   test("is not lost by an error before it or behind it, nor by one when a later unit brings another", () => {
