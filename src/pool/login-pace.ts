@@ -1,7 +1,8 @@
 /**
  * How fast a pool may try to connect. The first login of a generation (at the start, after a failure, after RECONNECT or a changed
  * configuration) goes alone: what it meets, the others would meet too. After a success several may be under way at once (PgBouncer: one).
- * After a failure none is tried until `server_login_retry` has passed since the start of the last. PgBouncer's counterpart: `last_connect_time` and `last_connect_failed` of PgPool.
+ * After a failure none is tried until `server_login_retry` has passed since the start of the last. One that somebody ended (an administrator's
+ * pg_terminate_backend of all there are) is no failure: the next goes alone, and at once. If that one is ended too, it is. PgBouncer's counterpart: `last_connect_time` and `last_connect_failed` of PgPool.
  */
 import type { PoolPolicy } from "./pool-policy.ts";
 
@@ -10,6 +11,8 @@ export class LoginPace {
   #failed = false;
   /** A login of this generation has succeeded. */
   #proven = false;
+  /** None has succeeded since one was interrupted. */
+  #interrupted = false;
 
   /** The last attempt that ended has failed. */
   get failed(): boolean {
@@ -40,10 +43,18 @@ export class LoginPace {
   succeeded(): void {
     this.#failed = false;
     this.#proven = true;
+    this.#interrupted = false;
   }
 
   fail(): void {
     this.#failed = true;
+    this.#proven = false;
+  }
+
+  /** The attempt was ended from outside, which says nothing of how others will end: the first time. */
+  interrupt(): void {
+    if (this.#interrupted) this.#failed = true;
+    this.#interrupted = true;
     this.#proven = false;
   }
 

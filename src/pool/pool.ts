@@ -191,16 +191,17 @@ export class Pool<S extends PoolServer<S>, W> {
 
   /**
    * An attempt to connect or to log in has failed, `server` null if it had not been announced. Gives the slot back: the host closes what is
-   * left of the connection by itself, and a later `closed` has no effect. Nothing is tried again before `loginRetryMs` has passed.
+   * left of the connection by itself, and a later `closed` has no effect. Nothing is tried again before `loginRetryMs` has passed; at once after
+   * one that was `interrupted` (somebody has ended it, and it says nothing of the next), unless that has happened to the one before it too.
    */
-  openFailed(server: S | null, slot: Slot, now: number): void {
+  openFailed(server: S | null, slot: Slot, now: number, interrupted = false): void {
     this.#now = now;
     if (server !== null && this.#supply.isLeaving(server)) {
       this.closed(server, now);
       return;
     }
     if (server !== null && server.place.state !== ServerState.new) refuse(server, "fail to open");
-    this.#supply.failed(server, slot, now);
+    this.#supply.failed(server, slot, interrupted, now);
   }
 
   /** The reset query has been sent to a server that its client is done with: active or being_canceled → tested, until `released`. */

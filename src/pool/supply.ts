@@ -186,8 +186,8 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     this.#pool.servers.enter(server.place, ServerState.new, now);
   }
 
-  /** An attempt has failed; `server` is still new, or null if it was not announced. */
-  failed(server: S | null, slot: Slot, now: number): void {
+  /** An attempt has failed, or was `interrupted`; `server` is still new, or null if it was not announced. */
+  failed(server: S | null, slot: Slot, interrupted: boolean, now: number): void {
     if (server === null) {
       invariant(
         this.#opening.delete(slot),
@@ -198,8 +198,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
       this.#remove(server);
       server.slot = null;
     }
-    this.#noteFailure();
-    this.#slots.giveBack(this, slot, now);
+    if (interrupted) this.#pace.interrupt();
+    else this.#pace.fail();
+    this.#cool();
+    this.#returnSlot(slot, now);
   }
 
   retire(server: S, reason: string): void {
@@ -215,7 +217,10 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     const { slot } = server;
     if (slot === null) return;
     if (!this.#leaving.delete(server)) {
-      if (server.place.state === ServerState.new) this.#noteFailure();
+      if (server.place.state === ServerState.new) {
+        this.#pace.fail();
+        this.#cool();
+      }
       this.#remove(server);
     }
     server.slot = null;
@@ -325,11 +330,6 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     this.#opening.set(slot, waiter !== null);
     if (room === Room.reserve) host.log("WARNING", "taking connection from reserve_pool", null);
     host.open(slot, waiter);
-  }
-
-  #noteFailure(): void {
-    this.#pace.fail();
-    this.#cool();
   }
 
   #cool(): void {

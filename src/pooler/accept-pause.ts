@@ -66,6 +66,22 @@ export class AcceptPause {
     if (fd >= this.#lastFrom && this.#resting.size === 0) this.#rest();
   }
 
+  /**
+   * Both runtimes remove the file of a Unix socket when they close a listener that has made it, and clients would find
+   * none. So the door, opened this moment, gets a listener on a descriptor, which knows of no file. Rejects when there is
+   * no descriptor left, or the folder does not allow it.
+   */
+  async keepFile(door: Door): Promise<void> {
+    const { listener, path } = door;
+    const kept = this.#descriptors.duplicate(listener.fd);
+    if (kept < 0) throw new Error("no file descriptor left");
+    const aside = `${path}~`;
+    renameSync(path, aside);
+    listener.close();
+    renameSync(aside, path);
+    await this.#reopen(door, kept);
+  }
+
   /** All doors rest, whatever descriptors there are, before `release`. */
   hold(): void {
     this.#held = true;
@@ -115,8 +131,8 @@ export class AcceptPause {
       if (this.#resting.has(door)) continue;
       const kept = this.#descriptors.duplicate(door.listener.fd);
       if (kept < 0) continue;
-      if (closeKeepingFile(door)) this.#resting.set(door, kept);
-      else closeSync(kept);
+      door.listener.close();
+      this.#resting.set(door, kept);
     }
   }
 
@@ -133,28 +149,6 @@ export class AcceptPause {
     // SUSPEND has come while a door was being opened.
     if (this.#held) this.#restAll();
   }
-}
-
-/**
- * Both runtimes remove the file of a Unix socket when they close it; for that moment it has another name. False, and
- * nothing has changed, when it cannot be given one.
- */
-function closeKeepingFile(door: Door): boolean {
-  const { listener, path } = door;
-  if (path === "") {
-    listener.close();
-    return true;
-  }
-  const aside = `${path}~`;
-  try {
-    renameSync(path, aside);
-  } catch {
-    // The folder is not ours any more. Its door stays open: clients of this machine are few.
-    return false;
-  }
-  listener.close();
-  renameSync(aside, path);
-  return true;
 }
 
 /** Infinity when there is none. */

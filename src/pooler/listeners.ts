@@ -157,7 +157,8 @@ export class Listeners {
         if (existsSync(`${path}.lock`)) return `unix port ${settings.listenPort} is in use`;
         // Whether somebody lives behind it has been tried before: what is here is stale.
         if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) unlinkSync(path);
-        await this.#openDoor({ path }, true);
+        const door = await this.#openDoor({ path }, true);
+        await this.#pause?.keepFile(door);
       }
     } catch (error) {
       log.warning(`cannot listen on unix:${path}: bind(): ${systemErrorText(error)}`);

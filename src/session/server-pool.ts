@@ -408,8 +408,9 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     this.#loginError = { severity: "FATAL", code: "08P01", message: reason };
   }
 
-  /** PostgreSQL refused a login. Without another server everybody who waits learns why; 57P03 (starting up) passes. */
-  loginRefused(_server: Server, error: ErrorToSend): void {
+  /** PostgreSQL refused a login. Without another server everybody who waits learns why; 57P03 (starting up) passes, and so does one interruption. */
+  loginRefused(server: Server, error: ErrorToSend): void {
+    if (server.loginInterrupted && !this.core.loginFailing) return;
     this.connectFailed = true;
     this.#loginError = error;
     if (error.code === "57P03") return;
@@ -433,7 +434,8 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
   serverClosing(server: Server): void {
     const { now } = this.engine.turn;
     const { slot } = server;
-    if (server.place.state === ServerState.new && slot !== null) this.core.openFailed(server, slot, now);
+    if (server.place.state === ServerState.new && slot !== null)
+      this.core.openFailed(server, slot, now, server.loginInterrupted);
     else if (server.place.state !== null) this.core.retire(server, "closed", now);
     server.dedication?.closing(server);
   }

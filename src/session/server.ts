@@ -46,6 +46,8 @@ import type { ServerPool } from "./server-pool.ts";
 import { Task } from "./task.ts";
 
 const IDLE = 0x49;
+/** SQLSTATE admin_shutdown: pg_terminate_backend, or PostgreSQL goes down (the next attempt is then refused with another). */
+const ADMIN_SHUTDOWN = "57P01";
 /** PostgreSQL's own limit of a message. */
 const MESSAGE_BYTES_MAX = 0x7fffffff;
 
@@ -69,6 +71,8 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
   usedAt = 0;
   closeNeeded = false;
   dirty = false;
+  /** An administrator has ended it while it logged in. */
+  loginInterrupted = false;
   /** The login dialogue; null once it is over. */
   startup: ServerStartup | null;
   /** Which unnamed statement it holds (`StatementStore.nextUnnamed`); 0: none was parsed, −1: not known. */
@@ -348,6 +352,7 @@ export class Server implements ConnectionEvents, PipelineHost, PoolServer<Server
       this.dedication.refused(this, reason, error);
       return;
     }
+    this.loginInterrupted = error.code === ADMIN_SHUTDOWN;
     // The server's end is in the log before anybody hears of it.
     this.close(reason, false);
     this.pool.loginRefused(this, error);

@@ -193,6 +193,28 @@ describe("SUSPEND", () => {
     await Promise.all([client.end(), (await late).end(), console.end()]);
   });
 
+  test("the Unix socket has its file all the time", async () => {
+    const console = await bouncer.connect({ database: "pgbouncer", user: "console" });
+    const rounds = { over: false };
+    const comers = Array.from({ length: 4 }, async () => {
+      let came = 0;
+      for (; !rounds.over; came += 1) {
+        // In the kernel's queue until RESUME, at times.
+        const at = { port: bouncer.port, socketFolder: bouncer.folder };
+        const client = await WireClient.login(at, { user: "console", database: "pgbouncer" });
+        client.destroy();
+      }
+      return came;
+    });
+    for (let round = 0; round < 40; round += 1) {
+      await console.query("SUSPEND");
+      await console.query("RESUME");
+    }
+    rounds.over = true;
+    for (const came of await Promise.all(comers)) expect(came).toBeGreaterThan(10);
+    await console.end();
+  });
+
   test("ends when its console leaves", async () => {
     const client = await bouncer.connect({ database: "shop" });
     await client.query("select 1");

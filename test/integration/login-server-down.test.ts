@@ -181,6 +181,22 @@ test("a PostgreSQL that is starting up (57P03) refuses nobody: they wait", async
   expect(await refusal(client)).toMatchObject({ C: "53300", M: "sorry, too many clients already" });
 });
 
+test("a login that an administrator has ended is tried again at once, and nobody is refused for it; two in a row are", async () => {
+  const ended = fatal("57P01", "terminating connection due to administrator command");
+  const answers = [ended, fatal("53300", "sorry, too many clients already")];
+  const port = await refusing(() => answers.shift() ?? ended);
+  const bouncer = await start({ shop: `host=127.0.0.1 port=${port}` }, { server_login_retry: 5 });
+  const askedAt = performance.now();
+  expect(await refusal(await knock(bouncer, "shop"))).toMatchObject({ C: "53300" });
+  expect(performance.now() - askedAt).toBeLessThan(2000);
+  const other = await start({ shop: `host=127.0.0.1 port=${port}` }, { server_login_retry: 5 });
+  expect(await refusal(await knock(other, "shop"))).toMatchObject({
+    C: "57P01",
+    M: "terminating connection due to administrator command",
+  });
+  expect(other.logCount(/server login failed: FATAL terminating connection/)).toBe(2);
+});
+
 test("logged-in clients are told of a login that keeps failing, cut to 99 bytes", async () => {
   const text = `no way in: ${"x".repeat(200)}`;
   const bouncer = await start({ shop: target() }, { server_login_retry: 5 });

@@ -102,6 +102,25 @@ describe("opening servers", () => {
     expect([rig.pool.loginFailing, rig.host.served.length, rig.host.slots.length]).toEqual([false, 1, 1]);
   });
 
+  it("tries again at once, alone, when somebody has ended a login; waits when that one is ended too", () => {
+    const rig = new Rig({ loginsAtOnceMax: 4, loginRetryMs: 15 * SECOND });
+    const interrupt = (now: number): void => {
+      const server = rig.announce();
+      rig.pool.openFailed(server, server.slot!, now, true);
+    };
+    for (const name of ["a", "b", "c"]) rig.acquire(name);
+    interrupt(SECOND);
+    expect([rig.pool.loginFailing, rig.host.slots.length]).toEqual([false, 1]);
+    interrupt(SECOND);
+    expect([rig.pool.loginFailing, rig.host.slots.length]).toEqual([true, 0]);
+    rig.tick(16 * SECOND);
+    expect(rig.host.slots.length).toBe(1);
+    rig.open();
+    expect(rig.host.slots.length).toBe(2);
+    interrupt(17 * SECOND);
+    expect([rig.pool.loginFailing, rig.host.slots.length]).toEqual([false, 1]);
+  });
+
   it("fails as well before a server was announced, and by its death while it logs in; not when the pool itself ended it", () => {
     const early = new Rig();
     early.acquire("a");

@@ -161,6 +161,19 @@ const mutants: Record<string, Mutant> = {
       },
   },
   "logins follow each other without a pause": { of: LoginPace, member: "mayStart", break: () => () => true },
+  "a login that was ended from outside counts as failed at once": {
+    of: LoginPace,
+    member: "interrupt",
+    break: () =>
+      function () {
+        this.fail();
+      },
+  },
+  "logins that are ended again and again follow each other without a pause": {
+    of: LoginPace,
+    member: "interrupt",
+    break: () => () => {},
+  },
   "a failed login is not noted": { of: LoginPace, member: "fail", break: () => () => {} },
   "the pool goes on asking for slots that nobody wants": {
     of: Supply,

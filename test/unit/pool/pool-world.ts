@@ -63,6 +63,7 @@ class Side implements PoolHost<FakeServer, Client> {
   own: Client[] = [];
   paused = false;
   failedAt: number | null = null;
+  interrupted = false;
   startedAt = -Infinity;
   reserveLogged = false;
   /** `acquire` is on the stack, for this client. */
@@ -283,26 +284,28 @@ class Side implements PoolHost<FakeServer, Client> {
   login(server: FakeServer): void {
     const book = this.book(server);
     this.failedAt = null;
+    this.interrupted = false;
     book.phase = server.dedicated ? "active" : "free";
     if (book.client !== null) book.client.end = "served";
     this.pool.opened(server, this.world.now);
   }
 
-  fail(server: FakeServer | null, slot: Slot): void {
+  fail(server: FakeServer | null, slot: Slot, interrupted = false): void {
     const owner = this.owners.get(slot) ?? null;
     this.owners.delete(slot);
     if (server === null) this.slots.splice(this.slots.indexOf(slot), 1);
     else this.book(server).phase = "gone";
-    this.failedAt = this.world.now;
-    this.pool.openFailed(server, slot, this.world.now);
+    if (!interrupted || this.interrupted) this.failedAt = this.world.now;
+    this.interrupted ||= interrupted;
+    this.pool.openFailed(server, slot, this.world.now, interrupted);
     if (server === null) this.again(null, owner);
     else this.again(this.book(server));
   }
 
-  failNew(server: FakeServer): void {
+  failNew(server: FakeServer, interrupted = false): void {
     const { slot } = server;
     law(slot !== null, "a new server has a slot");
-    this.fail(server, slot);
+    this.fail(server, slot, interrupted);
     this.pool.closed(server, this.world.now);
   }
 
@@ -484,7 +487,9 @@ export class PoolWorld {
         break;
       case 10:
         if (n % 2 === 0 && side.slots.length > 0) side.fail(null, side.slots[0]!);
-        else on(pick("new"), (server) => side.failNew(server));
+        else on(pick("new"), (server) => side.failNew(server, n % 3 !== 0));
+        // Whoever ends logins may well end the next one too.
+        if (n % 5 === 1 && side.slots.length > 0) side.failNew(side.announce(side.slots[0]!), true);
         break;
       case 11:
         on(pick("checking"), (server) => side.pass(server));
@@ -589,6 +594,10 @@ export class PoolWorld {
         sum += members.length;
       }
       law(sum === servers.total, "every server is in one list");
+      law(
+        pool.loginFailing === (side.failedAt !== null && pool.sharedCount === 0),
+        "logins are failing if the last has failed, and not if somebody has ended it",
+      );
       const live = side.in("new", "free", "checking", "active", "resetting", "canceled");
       law(live.length === servers.total, `the pool's servers are those of the host (${live.length}, ${servers.total})`);
       for (const server of live)
