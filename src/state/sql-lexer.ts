@@ -291,7 +291,7 @@ export class SqlLexer {
     return this.#breakAt(this.start);
   }
 
-  /** The bytes behind a backslash matter only in that they may be a quote. */
+  /** The bytes behind a backslash matter only in that they may be a quote, and that PostgreSQL refuses `\u` without its digits. */
   #readEscapeString(from: number): TokenKind {
     const memory = this.#memory;
     const limit = this.#limit;
@@ -301,7 +301,7 @@ export class SqlLexer {
       if (byte === BACKSLASH) {
         this.backslash = true;
         at++;
-        if (at < limit && memory[at] === 0) break;
+        if (at < limit && (memory[at] === 0 || !this.#hasItsDigits(at))) break;
       } else if (byte === QUOTE) {
         if (at + 1 < limit && memory[at + 1] === QUOTE) {
           at++;
@@ -314,6 +314,15 @@ export class SqlLexer {
       }
     }
     return this.#breakAt(this.start);
+  }
+
+  /** False for a `u` without four hexadecimal digits behind it, and a `U` without eight. */
+  #hasItsDigits(at: number): boolean {
+    const letter = this.#memory[at];
+    const count = letter === 0x75 ? 4 : letter === 0x55 ? 8 : 0;
+    if (at + count >= this.#limit) return false;
+    for (let i = at + 1; i <= at + count; i++) if (!isHexadecimal(this.#memory[i] as number)) return false;
+    return true;
   }
 
   /** A doubled quote is no quote here: the constant ends at the first. */
@@ -384,6 +393,11 @@ export class SqlLexer {
     }
     return this.#breakAt(from);
   }
+}
+
+function isHexadecimal(byte: number): boolean {
+  const letter = byte | LOWER;
+  return BYTE_CLASSES[byte] === ByteClass.digit || (letter >= 0x61 && letter <= 0x66);
 }
 
 function isSign(byte: number): boolean {

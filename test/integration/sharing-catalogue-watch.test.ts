@@ -3,6 +3,7 @@
  * `sharing-catalogue.test.ts`; every way to fail is `unit/sharing/catalogue-watch.test.ts`.
  */
 import type { Client, ClientConfig } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/demo/embedded-postgres.ts";
 import { Bouncer } from "../support/bouncer.ts";
@@ -85,6 +86,8 @@ describe("a pooler that shares", () => {
   });
 
   test("a reading that waits is no client, and PAUSE need not wait for it", async () => {
+    // No reading begins within a second of the one before, and nobody asks again here.
+    await sleep(1100);
     await withTwo({ database: "a" }, async (clients) => {
       await clients[0]?.query("begin");
       await clients[0]?.query("create temp view t as select 1");

@@ -98,7 +98,8 @@ test("RELOAD to session mode and back: the mode is that of the servers that come
 
 test("servers are ended at random under load: every answer is right, or its own client's error", async () => {
   for (let round = 0; round < 20; round++) {
-    const [server] = stage.tap.open;
+    // Not one that logs in: that would be a failed login, and nobody is served for a while.
+    const server = stage.tap.open.find(({ sent }) => sent.length > 0);
     if (round % 2 === 0) server?.cut();
     else server?.reset();
     await answersMore(5);

@@ -122,6 +122,10 @@ describe("tokens", () => {
     ],
     ["'x", ["broken"]],
     ["/* x", ["broken"]],
+    ["E'\\U&'", ["broken"]],
+    ["E'\\u00e", ["broken"]],
+    ["E'\\u00e'", ["broken"]],
+    ["E'\\u00eF\\U0001F600\\x'", ["escapeString E'\\u00eF\\U0001F600\\x'"]],
   ])("%s", (sql, tokens) => {
     expect(lex(sql)).toEqual(tokens);
   });
