@@ -14,6 +14,7 @@ import type { Settling } from "../net/turn.ts";
 import type { Timer } from "../net/world.ts";
 import { Frontend } from "../protocol/message-type.ts";
 import { StatementBook } from "../sharing/statement-book.ts";
+import { mayBeRead } from "../sharing/first-letter.ts";
 import { Refusal } from "../sharing/refusal.ts";
 import type { ShortLimits } from "../sharing/short-runs.ts";
 import type { StatementRecord } from "../sharing/statement-record.ts";
@@ -96,11 +97,14 @@ export class PoolSharing implements Settling {
     const { engine } = this.#pool;
     const { framer } = client;
     if (engine.settings.disablePqexec && framer.buf[framer.at] === Frontend.Query) return false;
-    const facts = this.#pool.database.catalogue.facts(this.#pool);
-    if (facts === null) return this.#refuse(Refusal.factsMissing);
     const unit = engine.rideUnit;
     const shape = readUnit(client, framer, unit);
     if (shape !== Shape.fits) return this.#refuse(shape);
+    // Who only writes pays for nothing more than this, and causes no reading of the catalogue.
+    if (unit.statement === null && !mayBeRead(framer.buf, unit.textStart, unit.textEnd))
+      return this.#refuse(Refusal.notASelect);
+    const facts = this.#pool.database.catalogue.facts(this.#pool);
+    if (facts === null) return this.#refuse(Refusal.factsMissing);
     const record =
       unit.statement === null
         ? this.book.recordOf(framer.buf, unit.textStart, unit.textEnd, this.#isPlainlyEncoded(client))

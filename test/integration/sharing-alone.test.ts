@@ -66,7 +66,8 @@ test.each([
   ["with w as (insert into written values ('cte %') returning mark) select mark from w", "writes"],
   ["select mark from written where mark <> '%' for update", "locking"],
   ["select pg_backend_pid(), '%'", "volatile function"],
-  ["begin; select '%'; commit", "several statements"],
+  ["begin; select '%'; commit", "not a select"],
+  ["select '%'; select 1", "several statements"],
 ])("%s never rides", async (text, reason) => {
   const refused = await stage.counted("refused", reason);
   const load = await SharingLoad.start(stage, 10);

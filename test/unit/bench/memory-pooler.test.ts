@@ -9,6 +9,9 @@ describe.each(Object.values(Exchange))("%s", (exchange) => {
     [4, 16],
   ])("%i clients on %i servers", async (clients, poolSize) => {
     const pooler = await MemoryPooler.start(clients, poolSize);
+    // The first prepares; the second may be the one behind which the catalogue is read.
+    pooler.round(exchange);
+    pooler.round(exchange);
     pooler.round(exchange);
     const before = { ...pooler.world.counts };
     expect(pooler.round(exchange)).toBe(clients);
