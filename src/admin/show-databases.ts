@@ -70,7 +70,7 @@ function databaseRow(call: ConsoleCall, database: Database): CellValue[] {
     entry.poolMode,
     entry.hosts.length > 1 ? entry.loadBalanceHosts : null,
     maxDbConnections(settings, entry),
-    database.connections.used,
+    database.connections.staying,
     maxDbClientConnections(settings, entry),
     database.clientCount,
     database.paused ? 1 : 0,

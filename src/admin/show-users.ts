@@ -40,7 +40,7 @@ export const showUsersCommand: ConsoleCommand = {
         size(entry, "reservePoolSize"),
         entry?.poolMode ?? null,
         maxUserConnections(settings, entry),
-        user?.connections.used ?? 0,
+        user?.connections.staying ?? 0,
         maxUserClientConnections(settings, entry),
         (user?.clientCount ?? 0) + unnamed,
       ]);

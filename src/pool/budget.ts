@@ -50,6 +50,11 @@ export class Budget {
     return this.#leaving;
   }
 
+  /** Those that were not: what PgBouncer shows as `current_connections`. */
+  get staying(): number {
+    return this.#used - this.#leaving;
+  }
+
   get isFull(): boolean {
     const limit = this.#limit();
     return limit > 0 && this.#used >= limit;

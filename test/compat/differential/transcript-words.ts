@@ -54,7 +54,7 @@ export class TranscriptWords {
 
   /**
    * The lines of a log that two poolers must have in common: first the pooler's own, then those of clients, their goodbyes
-   * sorted, then those of servers, since connections end independently of each other.
+   * sorted, then those of servers, pool by pool, since connections end independently of each other and pools fill themselves at any time.
    */
   log(text: string): string[] {
     const lines = text
@@ -67,9 +67,15 @@ export class TranscriptWords {
       /^\w+ C /.test(line) ? (goodbye.test(line) ? 2 : 1) : /^\w+ S /.test(line) ? 3 : 0;
     return [0, 1, 2, 3].flatMap((wanted) => {
       const found = lines.filter((line) => kind(line) === wanted);
+      if (wanted === 3) return found.sort((one, other) => poolOf(one).localeCompare(poolOf(other)));
       return wanted === 2 ? found.sort() : found;
     });
   }
+}
+
+/** "database/user" of a line about a server. */
+function poolOf(line: string): string {
+  return /^\w+ S ([^@]*)@/.exec(line)?.[1] ?? "";
 }
 
 /** Rows of name and value: counts of memory and sockets in stock, sums over the console's own traffic, averages. */

@@ -279,6 +279,8 @@ const scenarios: readonly Scenario[] = [
       await stage.query("first", "commit");
       await stage.hear("waits", "the answer");
       await stage.query("second", "commit");
+      // Because somebody has waited, the catalogue is read, and one of the servers is active for that moment.
+      await stage.until("SHOW SERVERS", (rows) => rows.every((row) => !row.includes("active")));
       for (const what of ["POOLS", "STATS", "STATS_TOTALS", "LISTS", "USERS"])
         await stage.query("admin", `SHOW ${what}`);
     },
