@@ -438,7 +438,7 @@ export class Pool<S extends PoolServer<S>, W> {
 
   /** Gets servers for those who wait: from the used ones, then by opening. */
   #provide(now: number): void {
-    while (!this.#paused && this.#supply.unmet > 0) {
+    while (!this.#paused && this.#supply.unserved > 0) {
       const server = this.servers.newest(ServerState.used);
       if (server === null) break;
       this.#recheck(server, now);

@@ -114,7 +114,13 @@ export class Supply<S extends PoolServer<S>, W> implements SlotAsker {
     return this.#slots.isOwed(now);
   }
 
-  /** Clients that wait for any server, beyond those that are free or will soon be. */
+  /** Those who wait for any server, beyond those that are free or will soon be: for them used servers are checked. */
+  get unserved(): number {
+    const { servers, waiters } = this.#pool;
+    return waiters.length - servers.count(ServerState.idle) - servers.count(ServerState.tested);
+  }
+
+  /** Those of them for whom servers are opened too. */
   get unmet(): number {
     const { servers, waiters } = this.#pool;
     return waiters.demanding - servers.count(ServerState.idle) - servers.count(ServerState.tested);

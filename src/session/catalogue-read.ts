@@ -26,6 +26,8 @@ import type { ServerPool } from "./server-pool.ts";
 
 /** Waiting and running together. PostgreSQL itself gives up before. */
 const READING_MAX_MS = 10_000;
+/** How often is looked whether there is still anything to wait for. */
+const LOOK_MS = 333;
 /** A name has 63 bytes; a sentence several. */
 const ROW_BYTES_MAX = 16 * 1024;
 
@@ -39,16 +41,18 @@ export class CatalogueRead implements ServerSeeker {
   readonly isMidMessage = false;
   parameters: ParameterValues;
   readonly #pool: ServerPool;
-  readonly #done: (result: CatalogueFacts | string) => void;
+  readonly #done: (result: CatalogueFacts | string | null) => void;
   readonly #framer = new Framer();
   readonly #rows = new CatalogueRows();
   #server: Server | null = null;
   #timer: Timer | null = null;
+  /** Monotonic ms. */
+  #endsAt = 0;
   #failure: string | null = null;
   #isOver = false;
 
-  /** `done` is called once, maybe within `start`: with the facts, or with why there are none. */
-  constructor(pool: ServerPool, done: (result: CatalogueFacts | string) => void) {
+  /** `done` is called once, maybe within `start`: with the facts, with why there are none, or with null if it has come to no reading. */
+  constructor(pool: ServerPool, done: (result: CatalogueFacts | string | null) => void) {
     this.id = pool.engine.nextId();
     this.#pool = pool;
     this.#done = done;
@@ -60,9 +64,27 @@ export class CatalogueRead implements ServerSeeker {
   }
 
   start(): void {
-    this.#timer = this.#pool.engine.world.clock.after(READING_MAX_MS, () => this.#timeOut());
+    this.#endsAt = this.#pool.engine.turn.now + READING_MAX_MS;
+    this.#lookAgain();
     const server = this.#pool.request(this);
     if (server !== null) this.served(server);
+  }
+
+  #lookAgain(): void {
+    this.#timer = this.#pool.engine.world.clock.after(LOOK_MS, () => this.#look());
+  }
+
+  #look(): void {
+    const { core, engine } = this.#pool;
+    if (engine.turn.now >= this.#endsAt) {
+      this.#timeOut();
+    } else if (this.#server === null && core.connections === 0 && core.waiters.demanding === 0) {
+      // No server is opened for it, and there is none that could become free. Who waits next will wish for it again.
+      this.#pool.leaveQueue(this);
+      this.#finish(null);
+    } else {
+      this.#lookAgain();
+    }
   }
 
   #timeOut(): void {
@@ -161,7 +183,7 @@ export class CatalogueRead implements ServerSeeker {
     this.#finish(this.#failure ?? error.message);
   }
 
-  #finish(result: CatalogueFacts | string): void {
+  #finish(result: CatalogueFacts | string | null): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#timer?.cancel();

@@ -88,6 +88,7 @@ export class CatalogueWatch {
     this.#nextAt = now + READING_GAP_MS;
     this.#reading = new CatalogueRead(pool, (result) => {
       this.#reading = null;
+      if (result === null) return;
       if (typeof result === "string") this.#failed(pool, result);
       else if (changes === this.#changes) this.#learn(result, now);
     });

@@ -171,19 +171,20 @@ test("a client that waits for a server is read from a little, and its query arri
 
 test("a server that does not answer while the client's settings are being set: no more than a little is taken", async () => {
   await backends.terminate(await backends.pids());
+  await waitFor("the pooler to have noticed", async () => (await bouncer.admin("SHOW SERVERS")).length === 0);
   const first = await login();
-  first.send(query("select 1"));
-  await first.until("Z");
+  first.send(query("select pg_backend_pid()"));
+  // The server used last is the next one's.
+  const pid = Number(columns((await first.until("Z")).find(({ type }) => type === "D")!.body)[0]);
   first.end();
-  const [backend] = await backends.list();
   const client = await WireClient.login(bouncer, { user: "postgres", database: "main", application_name: "other" });
-  process.kill(backend!.pid, "SIGSTOP");
+  process.kill(pid, "SIGSTOP");
   try {
     client.send(query(`select length('${"z".repeat(16 * mib)}')`));
     expect(await standstill()).toBeLessThanOrEqual(heldBytesMax);
     expect(await answerOfOthers()).toEqual([1, 1, 1, 1, 1]);
   } finally {
-    process.kill(backend!.pid, "SIGCONT");
+    process.kill(pid, "SIGCONT");
   }
   const row = (await client.until("Z")).find(({ type }) => type === "D");
   expect(columns(row!.body)).toEqual([String(16 * mib)]);

@@ -43,6 +43,18 @@ describe("opening servers", () => {
     expect(rig.waiting).toEqual([]);
   });
 
+  it("checks a used server for who takes what is there", () => {
+    const rig = new Rig({ sizeMax: 3, checks: true, checkDelayMs: 0 });
+    rig.acquire("a");
+    const server = rig.open();
+    rig.pool.released(server, rig.now);
+    expect(server.state).toBe("used");
+    expect(rig.pool.acquire(new Waiting("reads", true), rig.now)).toBe(null);
+    expect([rig.host.checks, rig.host.slots]).toEqual([[server], []]);
+    rig.pool.checked(server, rig.now);
+    expect(rig.host.served.at(-1)).toEqual({ waiter: "reads", server });
+  });
+
   it("makes several attempts at a time where that is allowed, never more than are wanted", () => {
     const rig = new Rig({ loginsAtOnceMax: 4 });
     rig.acquire("first");
