@@ -22,8 +22,12 @@ import type { Seat, SeatMaker } from "./seats.ts";
 import { BENCH_DATABASE, BENCH_USER } from "./wire-client.ts";
 import { Workload, workloadArguments } from "./workload.ts";
 
-/** A runtime compiles what runs often during its first seconds; what is of interest here is how it runs for days. */
-const FIRST_WARM_UP_EXTRA_SECONDS = 1;
+/**
+ * A runtime compiles what runs often, which takes some ten seconds of full load; what is of interest here is how it runs for
+ * days. So a pooler that has a runtime is loaded for longer before its first round; programs in C need no such time.
+ */
+const RUNTIME_WARM_UP_SECONDS = 15;
+const RUNTIME_WARM_UP_SECONDS_WHEN_QUICK = 1;
 /** Where PostgreSQL's best is looked for. */
 const DIRECT_CLIENTS = [8, 16, 20, 32, 64, 100, 200];
 
@@ -175,7 +179,7 @@ async function runOnce(
   const clients = row.clients ?? specification.clients;
   const title = `${titleOf(specification, clients)}, round ${round + 1}, ${labelOf(row)}`;
   const measureSeconds = Math.max(options.measureSeconds, options.quick ? 0 : secondsMin);
-  const warmUpSeconds = options.warmUpSeconds + (round === 0 ? FIRST_WARM_UP_EXTRA_SECONDS : 0);
+  const warmUpSeconds = options.warmUpSeconds + (round === 0 ? runtimeWarmUpSeconds(seat.name, options) : 0);
   let neighbour: RunningProcess | null = null;
   let calls: Promise<CallCounts> | null = null;
   let isCounting = false;
@@ -209,6 +213,11 @@ async function runOnce(
   } finally {
     if (neighbour !== null) await tools.processes.stop(neighbour);
   }
+}
+
+function runtimeWarmUpSeconds(seat: SeatName, options: BenchOptions): number {
+  if (seat !== SeatName.node && seat !== SeatName.bun) return 0;
+  return options.quick ? RUNTIME_WARM_UP_SECONDS_WHEN_QUICK : RUNTIME_WARM_UP_SECONDS;
 }
 
 /** One client that runs `workload` once a second until it is stopped. */

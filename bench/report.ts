@@ -150,7 +150,8 @@ function machine({ processor, processors, memoryMb, kernel, loadAverage }: Envir
 function conditions(options: BenchOptions): string {
   return (
     `pool_mode=transaction, trust, ${options.unixSockets ? "Unix sockets" : "TCP on loopback"}; ${options.rounds} rounds ` +
-    `interleaved, each ${options.warmUpSeconds} s warm-up and ${options.measureSeconds} s measured`
+    `interleaved, each ${options.warmUpSeconds} s warm-up and ${options.measureSeconds} s measured` +
+    (options.quick ? "" : "; 15 s of load before the first round of a pooler that has a runtime")
   );
 }
 

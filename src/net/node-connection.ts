@@ -1,21 +1,21 @@
 /**
  * One connection on Node: `Connection` over a `net.Socket`, and after `startTls` over a `tls.TLSSocket` on top of it.
  *
- * Received bytes do not go through the stream: all plain sockets of a transport read into one piece of memory (`onread`),
- * and what came is copied out of it, because it must be the callee's for good. That halves the user time per event: a
- * stream allocates 64 KiB for each read and gives back what it did not need.
+ * Neither what is received nor what is written goes through the stream. All sockets of a transport read into one piece of
+ * memory (`onread`, `node-read-memory.ts`), and what came is copied out of it, because it must be the callee's for good. That
+ * halves the user time per event: a stream allocates 64 KiB for each read and gives back what it did not need. Writes are in
+ * `node-direct-write.ts`; the stream does them during a TLS handshake, and where Node does not let us.
  *
- * The callbacks are shared functions that find the connection on the socket. Only the wait for held bytes needs a
- * closure, one per connection that ever had to wait.
+ * The callbacks are shared functions that find the connection on the socket.
  *
  * Invariants: `onClose` is called once and last; no callback runs inside a call of ours; nothing a callback throws
  * leaves this file.
  */
-import type { OnReadOpts, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
-import type { ChunkMemory } from "./chunk-memory.ts";
 import type { DirectWriter, DirectWrites, WriterOwner } from "./node-direct-write.ts";
 import { socketHandle } from "./node-handle.ts";
+import { readAsCovered } from "./node-read-memory.ts";
 import { tlsPeerOf } from "./node-tls.ts";
 import type { NodeTlsContexts } from "./node-tls.ts";
 import { asError, warnOfThrow } from "./settled.ts";
@@ -40,10 +40,12 @@ export class NodeConnection implements Connection, WriterOwner {
   #mute = false;
   /** No callback any more but `onClose`. */
   #gone = false;
-  /** Past the stream; null while there is no plain connected socket to write to. */
+  /** Past the stream; null before the connection is open, and during a handshake. */
   #direct: DirectWriter | null = null;
   #awaitsDrain = false;
   #drained: (() => void) | null = null;
+  /** The stream ends when what is held has gone. */
+  #endsWhenWritten = false;
 
   constructor(socket: Socket, contexts: NodeTlsContexts, writes: DirectWrites) {
     this.#contexts = contexts;
@@ -53,7 +55,7 @@ export class NodeConnection implements Connection, WriterOwner {
     socket.on("end", ended);
     socket.on("error", failed);
     socket.on("close", closed);
-    if (!socket.connecting) this.#writeDirectly();
+    if (!socket.connecting) this.#direct = writes.plainWriterOf(socket, this);
   }
 
   /** Called once, before the event loop goes on. */
@@ -111,7 +113,8 @@ export class NodeConnection implements Connection, WriterOwner {
   end(): void {
     if (this.#mute) return;
     this.#mute = true;
-    this.#socket.end();
+    if (this.#direct?.delaysEnd === true) this.#endsWhenWritten = true;
+    else this.#socket.end();
   }
 
   destroy(): void {
@@ -153,7 +156,8 @@ export class NodeConnection implements Connection, WriterOwner {
       this.#socket = secure;
       (secure as TLSSocket & OwnedSocket)[CONNECTION] = this;
       secure.on("secure", secured);
-      secure.on("data", decrypted);
+      if (readAsCovered(secure, raw)) secure.resume();
+      else secure.on("data", decrypted);
       secure.on("end", ended);
       secure.on("error", failed);
       secure.on("close", closed);
@@ -173,7 +177,7 @@ export class NodeConnection implements Connection, WriterOwner {
   /** The plain socket is connected. */
   opened(): void {
     if (this.#gone) return;
-    this.#writeDirectly();
+    this.#direct = this.#writes.plainWriterOf(this.#socket, this);
     try {
       this.#events?.onOpen();
     } catch (error) {
@@ -192,6 +196,7 @@ export class NodeConnection implements Connection, WriterOwner {
 
   secured(): void {
     if (this.#gone) return;
+    this.#direct = this.#writes.tlsWriterOf(this.#socket, this);
     try {
       this.#events?.onSecure(tlsPeerOf(this.#socket as TLSSocket));
     } catch (error) {
@@ -215,6 +220,7 @@ export class NodeConnection implements Connection, WriterOwner {
       this.fail(error);
       return;
     }
+    if (this.#endsWhenWritten) this.#socket.end();
     if (!this.#awaitsDrain) return;
     this.#awaitsDrain = false;
     this.#tellDrained();
@@ -237,10 +243,6 @@ export class NodeConnection implements Connection, WriterOwner {
     } catch (error) {
       warnOfThrow("onClose", error);
     }
-  }
-
-  #writeDirectly(): void {
-    this.#direct = this.#writes.writerOf(this.#socket, this);
   }
 
   /**
@@ -272,20 +274,13 @@ export class NodeConnection implements Connection, WriterOwner {
   }
 }
 
-/** Options for all plain sockets of one transport: the memory they read into, and where it goes. */
-export function readOptions(sizeBytes: number, chunks: ChunkMemory): OnReadOpts {
-  // Node calls it as a method of the socket.
-  function received(this: unknown, count: number, memory: Uint8Array): boolean {
-    const bytes = chunks.take(count);
-    (memory as Buffer).copy(bytes, 0, 0, count);
-    (this as OwnedSocket)[CONNECTION].received(bytes);
-    return true;
-  }
-  return { buffer: Buffer.allocUnsafeSlow(sizeBytes), callback: received };
+/** Something was read by a socket that belongs to a `NodeConnection`. */
+export function receivedBy(socket: Socket, bytes: Uint8Array): void {
+  (socket as OwnedSocket)[CONNECTION].received(bytes);
 }
 
 function decrypted(this: Socket, bytes: Uint8Array): void {
-  (this as OwnedSocket)[CONNECTION].received(bytes);
+  receivedBy(this, bytes);
 }
 
 function secured(this: Socket): void {

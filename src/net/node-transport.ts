@@ -7,10 +7,11 @@
 import { createServer, Socket, connect as connectSocket } from "node:net";
 import type { ListenOptions as NodeListenOptions, OnReadOpts, Server, SocketConstructorOpts } from "node:net";
 import { ChunkMemory } from "./chunk-memory.ts";
-import { NodeConnection, readOptions } from "./node-connection.ts";
+import { NodeConnection, receivedBy } from "./node-connection.ts";
 import { DirectWrites } from "./node-direct-write.ts";
 import { serverHandle } from "./node-handle.ts";
 import type { ServerHandle } from "./node-handle.ts";
+import { readOptions } from "./node-read-memory.ts";
 import { NodeTlsContexts } from "./node-tls.ts";
 import { asError, connectionError, warnOfThrow } from "./settled.ts";
 import type { Address, Connection, ConnectionEvents, ListenOptions, Listener, Transport } from "./transport.ts";
@@ -25,7 +26,7 @@ export class NodeTransport implements Transport {
   readonly #contexts = new NodeTlsContexts();
   readonly #writes = new DirectWrites();
   readonly #chunks = new ChunkMemory();
-  readonly #onread: OnReadOpts = readOptions(READ_BYTES, this.#chunks);
+  readonly #onread: OnReadOpts = readOptions(READ_BYTES, this.#chunks, receivedBy);
 
   reuse(memory: Uint8Array): void {
     this.#chunks.giveBack(memory);

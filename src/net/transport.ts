@@ -64,7 +64,8 @@ export interface Connection {
   write(bytes: Uint8Array, start?: number, end?: number): number;
   /**
    * No `onData` afterwards, except when the peer resets (Bun delivers what the kernel had). A FIN waits for `resume`, and
-   * on Node a reset does too, or for the next write. Under TLS up to 64 KiB may have been read ahead.
+   * on Node a reset does too, or for the next write. Under TLS up to 64 KiB may have been read already; they and an end among
+   * them are told all the same.
    */
   pause(): void;
   resume(): void;

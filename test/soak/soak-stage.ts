@@ -57,6 +57,8 @@ export async function startStage(options: SoakOptions): Promise<SoakStage> {
       server_login_retry: 1,
       server_lifetime: 60,
       server_check_delay: 5,
+      // On a slow machine clients wait for long, and a notice of ours would be one too many for those that count theirs.
+      query_wait_notify: 0,
       ...options.settings,
     };
     const bouncer = await Bouncer.start({

@@ -261,6 +261,36 @@ export function describeTls(subject: Subject): void {
     expect([client.error, accepted.error]).toEqual([null, null]);
   });
 
+  test("pauses in the middle of what was read lose nothing and mix nothing up", async () => {
+    const { client, server: accepted } = await bench().pair();
+    await secure(bench(), client, ofClient, accepted, ofServer);
+    accepted.whenData = () => {
+      accepted.wire.pause();
+      setTimeout(() => accepted.wire.resume(), 1);
+    };
+    // Records of their own, so that one read of the system's may bring several.
+    const pieces = Array.from({ length: 200 }, (_, number) => Buffer.alloc(1000, number));
+    for (const piece of pieces) client.wire.write(piece);
+    client.wire.end();
+    await bench().until(() => accepted.ended, "the end");
+    expect(accepted.bytes.equals(Buffer.concat(pieces))).toBe(true);
+    expect(accepted.log).toEqual(["secure", "data", "end"]);
+  });
+
+  test("an end behind several writes comes behind all of them", async () => {
+    const { client, server: accepted } = await bench().pair();
+    await secure(bench(), client, ofClient, accepted, ofServer);
+    const pieces = Array.from({ length: 50 }, (_, number) => Buffer.alloc(20_000 * (number % 3) + 1, number));
+    for (const piece of pieces) client.wire.write(piece, 0, piece.length);
+    client.wire.write(Buffer.from("xlastx"), 1, 5);
+    client.wire.end();
+    await bench().until(() => accepted.ended, "the end");
+    expect(accepted.bytes.equals(Buffer.concat([...pieces, Buffer.from("last")]))).toBe(true);
+    accepted.wire.write(Buffer.from("still there"));
+    await bench().until(() => client.sizeBytes === 11, "the other direction");
+    expect(client.text).toBe("still there");
+  });
+
   test("onDrain comes when what was held is gone", async () => {
     const { client, server: accepted } = await bench().pair();
     await secure(bench(), client, ofClient, accepted, ofServer);
