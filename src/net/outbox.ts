@@ -8,8 +8,9 @@
  * continues it in `onDrain`. What is gathered is written early when it exceeds the same figure. So an outbox holds at most
  * twice that and what one read of the source brings (64 KiB on Node, up to 512 KiB on Bun).
  *
- * A chunk that was received and goes on whole is given back to the transport when the kernel has it (`Turn.reuse`): it
- * is in no other outbox, and the framer that it came through keeps no memory that was advanced over.
+ * A chunk that was received and goes on whole is given back to the transport when the kernel has it (`Turn.reuse`): at once, or
+ * when what the transport held is gone. It is in no other outbox, and the framer that it came through keeps no memory that was
+ * advanced over.
  *
  * An empty outbox keeps no array.
  */
@@ -41,6 +42,8 @@ export class Outbox implements Flushable {
   #start = 0;
   #end = 0;
   #more: (Uint8Array | number)[] | null = null;
+  /** Whole chunks that the transport still refers to. */
+  #lent: Uint8Array[] | null = null;
 
   constructor(turn: Turn, scratch: Scratch, connection: Connection | null) {
     this.#turn = turn;
@@ -109,6 +112,7 @@ export class Outbox implements Flushable {
   /** What the transport held is gone. */
   drained(): void {
     this.#held = 0;
+    if (this.#lent !== null) this.#takeBack(this.#lent);
   }
 
   /** Drops everything; nothing is written any more. */
@@ -118,6 +122,8 @@ export class Outbox implements Flushable {
     this.#more = null;
     this.#gathered = 0;
     this.#held = 0;
+    // Never given back: a connection that is being closed may refer to them for a while.
+    this.#lent = null;
   }
 
   #writeAll(connection: Connection, first: Uint8Array, more: readonly (Uint8Array | number)[]): void {
@@ -153,7 +159,14 @@ export class Outbox implements Flushable {
     const whole = start === 0 && end === memory.length;
     this.#held = connection.write(memory, start, end);
     // A chunk that went on as a whole belonged to this outbox alone.
-    if (whole && this.#held === 0 && !this.#isKept) this.#turn.reuse(memory);
+    if (!whole || this.#isKept) return;
+    if (this.#held === 0) this.#turn.reuse(memory);
+    else if (memory.length >= LONG_SLICE_BYTES) (this.#lent ??= []).push(memory);
+  }
+
+  #takeBack(lent: readonly Uint8Array[]): void {
+    this.#lent = null;
+    for (const memory of lent) this.#turn.reuse(memory);
   }
 
   #writeScratch(connection: Connection, used: number): void {

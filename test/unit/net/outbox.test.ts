@@ -110,6 +110,27 @@ describe("writes of a turn", () => {
     expect(hand.reused).toEqual([whole]);
   });
 
+  test("a long chunk that was held is given back when it is gone, but for one that somebody keeps or whose connection closes", () => {
+    const { hand, connection, outbox } = make();
+    const [first, second, kept, last] = [1, 2, 3, 4].map((value) => bytesOf(20_000, value)) as Uint8Array[];
+    connection.holds.push(0.5);
+    outbox.addAll(first as Uint8Array);
+    outbox.addAll(second as Uint8Array);
+    hand.end();
+    outbox.addKept(kept as Uint8Array, 0, 20_000);
+    hand.end();
+    expect(hand.reused).toEqual([]);
+    connection.drain();
+    outbox.drained();
+    expect(hand.reused).toEqual([first, second]);
+    connection.holds.push(0.5);
+    outbox.addAll(last as Uint8Array);
+    hand.end();
+    outbox.close();
+    outbox.drained();
+    expect(hand.reused).toEqual([first, second]);
+  });
+
   test("small slices are one write, long ones go by themselves and in their place", () => {
     const { hand, connection, outbox } = make();
     const parts = [10, 200, 1, 20_000, 5, 16 * 1024 - 1, 16 * 1024].map((length, i) => bytesOf(length, i));
