@@ -54,6 +54,7 @@ export interface DatabaseEntry {
   /** 0 = wait for ever. */
   readonly queryWaitTimeoutMs: number | null;
   readonly sharing: boolean | null;
+  readonly anonymousStatements: boolean | null;
   readonly connectQuery: string | null;
   /** For the server's startup packet, in this order: client_encoding, datestyle, timezone, application_name. */
   readonly startupParameters: readonly (readonly [name: string, value: string])[];
@@ -114,6 +115,12 @@ export const DATABASE_KEYS: readonly EntryKeyRow[] = [
   },
   { key: "sharing", type: "number", default: "sharing", doc: "0 = its pools share nothing." },
   {
+    key: "anonymous_statements",
+    type: "number",
+    default: "anonymous_statements",
+    doc: "1 = its pools keep plans of texts without a name, 0 = they do not.",
+  },
+  {
     key: "load_balance_hosts",
     type: "loadBalanceHosts",
     default: "round-robin",
@@ -171,6 +178,7 @@ export function readDatabaseEntry(
     serverLifetimeMs: secondsToMs(positive(values.number("server_lifetime"))),
     queryWaitTimeoutMs: secondsToMs(notNegative(values.number("query_wait_timeout"))),
     sharing: yesOrNo(values.number("sharing")),
+    anonymousStatements: yesOrNo(values.number("anonymous_statements")),
     connectQuery: values.text("connect_query"),
     startupParameters: STARTUP_PARAMETERS.flatMap((key): [string, string][] => {
       const text = values.text(key);

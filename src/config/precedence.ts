@@ -1,7 +1,8 @@
 /**
  * Which value counts when the user, the database and the global settings each may have one: the first that is given.
  *
- *   user, database, global   pool mode, pool size, reserve pool size, query_wait_timeout, sharing
+ *   user, database, global   pool mode, pool size, reserve pool size, query_wait_timeout, sharing,
+ *                            anonymous_statements
  *   database, global         min_pool_size, max_db_…, server_lifetime, auth_…
  *   user, global             max_user_…, the other time-outs
  *
@@ -64,6 +65,10 @@ export function queryWaitTimeoutMs(settings: Settings, database: DatabaseEntry, 
 
 export function sharing(settings: Settings, database: DatabaseEntry, user: UserEntry | null): boolean {
   return user?.sharing ?? database.sharing ?? settings.sharing;
+}
+
+export function anonymousStatements(settings: Settings, database: DatabaseEntry, user: UserEntry | null): boolean {
+  return user?.anonymousStatements ?? database.anonymousStatements ?? settings.anonymousStatements;
 }
 
 /** 0 = no limit. */

@@ -28,6 +28,7 @@ export interface UserEntry {
   /** 0 = wait for ever. */
   readonly queryWaitTimeoutMs: number | null;
   readonly sharing: boolean | null;
+  readonly anonymousStatements: boolean | null;
 }
 
 /** The keys of an entry, for the reader and the reference page. */
@@ -78,6 +79,12 @@ export const USER_KEYS: readonly EntryKeyRow[] = [
     doc: "Whole seconds. 0 = wait for ever.",
   },
   { key: "sharing", type: "number", default: "the database's", doc: "0 = this user's pools share nothing." },
+  {
+    key: "anonymous_statements",
+    type: "number",
+    default: "the database's",
+    doc: "1 = this user's pools keep plans of texts without a name, 0 = they do not.",
+  },
 ];
 
 const DIALECT: EntryDialect = {
@@ -107,5 +114,6 @@ export function readUserEntry(name: string, value: string, place: ConfigPlace, f
     clientIdleTimeoutMs: secondsToMs(positive(values.number("client_idle_timeout"))),
     queryWaitTimeoutMs: secondsToMs(notNegative(values.number("query_wait_timeout"))),
     sharing: yesOrNo(values.number("sharing")),
+    anonymousStatements: yesOrNo(values.number("anonymous_statements")),
   });
 }

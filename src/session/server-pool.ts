@@ -6,7 +6,14 @@
  *
  * Counterpart: PgBouncer's PgPool, `release_server`, `kill_pool_logins`.
  */
-import { minPoolSize, poolMode, poolSize, reservePoolSize, serverLifetimeMs } from "../config/precedence.ts";
+import {
+  anonymousStatements,
+  minPoolSize,
+  poolMode,
+  poolSize,
+  reservePoolSize,
+  serverLifetimeMs,
+} from "../config/precedence.ts";
 import { serverAddresses } from "../config/server-address.ts";
 import type { ServerAddress } from "../config/server-address.ts";
 import { LoadBalanceHosts, PoolMode } from "../config/setting-words.ts";
@@ -112,7 +119,7 @@ export class ServerPool implements PoolHost<Server, ServerSeeker> {
     this.mode = poolMode(settings, entry, userEntry);
     policy.shareDepth = this.sharing.refresh();
     policy.shareLowMark = settings.sharingLowMark;
-    const keeps = settings.anonymousStatements && this.hasStatements;
+    const keeps = anonymousStatements(settings, entry, userEntry) && this.hasStatements;
     if (!keeps) this.anonymous?.clear();
     this.anonymous = keeps ? (this.anonymous ?? new AnonymousTexts(this.engine.statements)) : null;
     if (settings.deferredBeginMs === 0) return;

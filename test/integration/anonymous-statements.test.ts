@@ -24,14 +24,16 @@ let bouncer: Bouncer;
 let client: WireClient;
 
 beforeAll(async () => {
-  cluster = await EmbeddedPostgres.start();
+  cluster = await EmbeddedPostgres.start({ roles: [{ name: "against" }] });
   bouncer = await Bouncer.start({
     databases: {
       one: `host=${cluster.host} port=${cluster.port} dbname=postgres pool_size=1`,
       statement: `host=${cluster.host} port=${cluster.port} dbname=postgres pool_size=1 pool_mode=statement`,
+      without: `host=${cluster.host} port=${cluster.port} dbname=postgres pool_size=1 anonymous_statements=0`,
       session: `host=${cluster.host} port=${cluster.port} dbname=postgres pool_size=1 pool_mode=session`,
     },
-    userlist: { postgres: "" },
+    userlist: { postgres: "", against: "" },
+    users: { against: "anonymous_statements=0" },
     settings: { pool_mode: "transaction", anonymous_statements: 1, log_connections: 0 },
   });
   client = await login();
@@ -49,7 +51,8 @@ beforeEach(async () => {
   await cluster.query("insert into t values (1, 'one'), (2, 'two')");
 });
 
-const login = (database = "one"): Promise<WireClient> => WireClient.login(bouncer, { user: "postgres", database });
+const login = (database = "one", user = "postgres"): Promise<WireClient> =>
+  WireClient.login(bouncer, { user, database });
 
 async function ask(from: WireClient, ...messages: readonly Buffer[]): Promise<WireMessage[]> {
   from.send(Buffer.concat(messages));
@@ -98,19 +101,18 @@ test("a text that comes again and again is parsed by PostgreSQL no more", async 
   other.end();
 });
 
-test("in statement mode too, and not in session mode", async () => {
-  for (const [database, expected] of [
-    ["statement", 3],
-    ["session", -1],
-  ] as const) {
-    // eslint-disable-next-line no-await-in-loop
-    const from = await login(database);
-    // eslint-disable-next-line no-await-in-loop
-    for (let times = 0; times < 7; times += 1) await ask(from, ...unit("select a + 1 from t where a = $1", "1"));
-    // eslint-disable-next-line no-await-in-loop
-    expect(await executions("select a + 1 from t where a = $1", from)).toBe(expected);
-    from.end();
-  }
+test.each([
+  ["in statement mode too", "statement", "postgres", 3],
+  ["not in session mode", "session", "postgres", -1],
+  ["not in a database that has anonymous_statements=0", "without", "postgres", -1],
+  ["not for a user that has anonymous_statements=0", "one", "against", -1],
+] as const)("%s", async (_, database, user, expected) => {
+  const sql = "select $1::int + 1";
+  const from = await login(database, user);
+  // eslint-disable-next-line no-await-in-loop
+  for (let times = 0; times < 7; times += 1) expect(value(await ask(from, ...unit(sql, "1")))).toBe("2");
+  expect(await executions(sql, from)).toBe(expected);
+  from.end();
 });
 
 describe("after DDL", () => {

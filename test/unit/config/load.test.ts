@@ -201,6 +201,7 @@ describe("[databases]", () => {
       serverLifetimeMs: null,
       queryWaitTimeoutMs: null,
       sharing: null,
+      anonymousStatements: null,
       connectQuery: null,
       startupParameters: [],
       auto: false,
@@ -232,6 +233,7 @@ describe("[databases]", () => {
       serverLifetimeMs: 5000,
       queryWaitTimeoutMs: 0,
       sharing: null,
+      anonymousStatements: null,
       loadBalanceHosts: "disable",
       connectQuery: "set a=b",
       startupParameters: [
@@ -258,6 +260,7 @@ describe("[databases]", () => {
       serverLifetimeMs: null,
       queryWaitTimeoutMs: null,
       sharing: null,
+      anonymousStatements: null,
     });
   });
 
@@ -335,8 +338,9 @@ test("[users] and [peers]", () => {
     clientIdleTimeoutMs: null,
     queryWaitTimeoutMs: 0,
     sharing: null,
+    anonymousStatements: null,
   });
-  expect(Object.values(users.get("b") ?? {})).toEqual(["b", ...Array.from({ length: 11 }, () => null)]);
+  expect(Object.values(users.get("b") ?? {})).toEqual(["b", ...Array.from({ length: 12 }, () => null)]);
   expect([...peers.values()]).toEqual([
     { id: 1, host: "/dir", port: 6432, poolSize: null },
     { id: 65535, host: "h", port: 7, poolSize: 8 },

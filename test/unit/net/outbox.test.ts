@@ -112,19 +112,19 @@ describe("writes of a turn", () => {
 
   test("a long chunk that was held is given back when it is gone, but for one that somebody keeps or whose connection closes", () => {
     const { hand, connection, outbox } = make();
-    const [first, second, kept, last] = [1, 2, 3, 4].map((value) => bytesOf(20_000, value)) as Uint8Array[];
+    const [first, second] = [bytesOf(20_000, 1), bytesOf(20_000, 2)];
     connection.holds.push(0.5);
-    outbox.addAll(first as Uint8Array);
-    outbox.addAll(second as Uint8Array);
+    outbox.addAll(first);
+    outbox.addAll(second);
     hand.end();
-    outbox.addKept(kept as Uint8Array, 0, 20_000);
+    outbox.addKept(bytesOf(20_000, 3), 0, 20_000);
     hand.end();
     expect(hand.reused).toEqual([]);
     connection.drain();
     outbox.drained();
     expect(hand.reused).toEqual([first, second]);
     connection.holds.push(0.5);
-    outbox.addAll(last as Uint8Array);
+    outbox.addAll(bytesOf(20_000, 4));
     hand.end();
     outbox.close();
     outbox.drained();
