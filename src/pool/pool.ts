@@ -342,6 +342,11 @@ export class Pool<S extends PoolServer<S>, W> {
     return this.#supply.pace.failed && this.#supply.sharedCount === 0;
   }
 
+  /** Clients' statements occupy at least one server: who waits may be waiting for want of servers. */
+  get inUse(): boolean {
+    return this.servers.count(ServerState.active) + this.servers.count(ServerState.shared) > 0;
+  }
+
   /** If an idle server were taken now, one would be opened for the next who asks. */
   get grows(): boolean {
     return this.#supply.grows;

@@ -81,8 +81,9 @@ export class CatalogueWatch {
 
   #read(pool: ServerPool): void {
     this.#isWished = false;
-    // A connection is not opened for it, nor for a client in its way: clients bring the pool to its size, and while it grows there is little to share.
-    if (isClosed(pool) || pool.core.loginFailing || pool.core.grows) return;
+    // A connection is not opened for it, nor for a client in its way: clients bring the pool to its size, and while it grows there is
+    // little to share. Nor is there for who waits until a server has logged in or passed its check: nobody else uses one.
+    if (isClosed(pool) || pool.core.loginFailing || pool.core.grows || !pool.core.inUse) return;
     const { now } = pool.engine.turn;
     const changes = this.#changes;
     this.#nextAt = now + READING_GAP_MS;

@@ -75,6 +75,24 @@ describe("a pooler that shares", () => {
     });
   });
 
+  test("a client alone, which waits for its server's login and its checks, is no reason to", async () => {
+    const checking = await Bouncer.start({
+      databases: { a: `host=127.0.0.1 port=${cluster.port}` },
+      userlist: { plain: "" },
+      settings: { pool_mode: "transaction", server_check_query: "select 'sound'", server_check_delay: 0 },
+    });
+    try {
+      const before = readings("a");
+      const client = await checking.connect({ database: "a", user: "plain" });
+      for (let i = 0; i < 20; i++) await client.query(`select ${i}`);
+      await client.end();
+      expect(cluster.log().match(/statement: select 'sound'/g)).toHaveLength(19);
+      expect(readings("a")).toBe(before);
+    } finally {
+      await checking.stop();
+    }
+  });
+
   test("one that may not read says so once, and serves its clients", async () => {
     await cluster.query("revoke select on pg_catalog.pg_rewrite from public", [], "b");
     await withTwo({ database: "b", user: "plain" }, async (clients) => {

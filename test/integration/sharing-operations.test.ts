@@ -63,6 +63,29 @@ test("RECONNECT replaces every server, and nobody notices", async () => {
   await endsWell();
 });
 
+test("RECONNECT while a trip is under way: nobody joins it any more", async () => {
+  await endsWell();
+  const clients = await stage.logins(4);
+  const late = await stage.logins(4);
+  const holders = await stage.holdServers(2);
+  await stage.queue(clients, (number) => [saying(`client ${number}`)]);
+  const { server } = holders[0]!;
+  server.hold(1);
+  await holders[0]!.release();
+  await waitFor("a trip", () => server.underWay.length === 4);
+  const sealed = await stage.counted("seal", "closing");
+  await stage.bouncer.admin("RECONNECT shared");
+  const sent = server.sent.length;
+  await stage.queue(late, (number) => [saying(`client ${number}`)]);
+  server.flow();
+  expect(await answersOf(clients)).toEqual(names(4).map(said));
+  // On a server that was opened since: this one has had its last statement.
+  expect(await answersOf(late)).toEqual(names(4).map(said));
+  expect(server.sent.length).toBe(sent);
+  expect(await stage.counted("seal", "closing")).toBe(sealed + 1);
+  await holders[1]!.release();
+});
+
 test("server_lifetime ends shared servers too", async () => {
   const before = stage.tap.open;
   await stage.bouncer.admin("SET server_lifetime = 1");

@@ -24,7 +24,7 @@ class PlayedPool {
   /** Who has asked for a server and has not been told anything. */
   readonly waiting: ServerSeeker[] = [];
   readonly released: PlayedServer[] = [];
-  readonly core = { paused: false, loginFailing: false, grows: false };
+  readonly core = { paused: false, loginFailing: false, grows: false, inUse: true };
   readonly directory = { serversClosedWith: null as unknown };
   readonly database = { name: "d", entry: {} as DatabaseEntry, counters: new TrafficCounters() };
   readonly user = { name: "u" };
@@ -272,6 +272,16 @@ describe("a watch over a catalogue", () => {
     pool.ask();
     expect(pool.readings).toBe(0);
     pool.core.grows = false;
+    pool.ask();
+    expect(pool.readings).toBe(1);
+  });
+
+  test("who waits until a server has logged in or passed its check is not a reason", () => {
+    const pool = new PlayedPool();
+    pool.core.inUse = false;
+    pool.ask();
+    expect(pool.readings).toBe(0);
+    pool.core.inUse = true;
     pool.ask();
     expect(pool.readings).toBe(1);
   });
