@@ -48,6 +48,8 @@ export class CatalogueRead implements ServerSeeker {
   #timer: Timer | null = null;
   /** Monotonic ms. */
   #endsAt = 0;
+  /** When PostgreSQL was asked, monotonic ms; infinite before. */
+  #askedAt = Number.POSITIVE_INFINITY;
   #failure: string | null = null;
   #isOver = false;
 
@@ -61,6 +63,11 @@ export class CatalogueRead implements ServerSeeker {
 
   toString(): string {
     return `${this.#pool.database.name}/${this.#pool.user.name}`;
+  }
+
+  /** How long PostgreSQL has worked on it, ms; 0 before it is asked. */
+  get tookMs(): number {
+    return Math.max(0, this.#pool.engine.turn.now - this.#askedAt);
   }
 
   start(): void {
@@ -120,6 +127,7 @@ export class CatalogueRead implements ServerSeeker {
   }
 
   #ask(server: Server): void {
+    this.#askedAt = this.#pool.engine.turn.now;
     server.pipeline.push(Step.query, this, null);
     // A Query ends the unnamed statement.
     server.unnamed = -1;

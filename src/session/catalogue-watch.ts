@@ -6,7 +6,8 @@
  *             pause, growing ◀┘──┘       └──┘ read again while they are asked for, every 15 s
  *
  * DDL through this pooler is noticed at once (`noteDdl`), any other by reading again. Nobody waits for a reading: while nothing
- * is known nothing is shared. What failed is tried again, and no reading starts but because somebody asks.
+ * is known nothing is shared. What failed is tried again, and no reading starts but because somebody asks. Where a reading takes
+ * long, as in a catalogue of ten thousands of tables, the next comes later: readings have PostgreSQL busy for a twentieth of the time.
  *
  * The reading itself is `catalogue-read.ts`.
  */
@@ -21,6 +22,8 @@ const FRESH_MS = 15_000;
 const BELIEVED_MS = 60_000;
 /** From one reading's start to the next one's, however much DDL there is. */
 const READING_GAP_MS = 1_000;
+/** From one reading's end to the next one's start it is so many times what the one took. */
+const REST_FACTOR = 20;
 const PAUSE_MAX_MS = 60_000;
 
 export class CatalogueWatch {
@@ -35,6 +38,8 @@ export class CatalogueWatch {
   #isWished = false;
   /** No reading begins before, monotonic ms. */
   #nextAt = Number.NEGATIVE_INFINITY;
+  /** What the last reading has cost keeps the next one away for so long. */
+  #restMs = 0;
   #pauseMs = READING_GAP_MS;
   #loggedFailure: string | null = null;
 
@@ -51,12 +56,12 @@ export class CatalogueWatch {
       this.#isWished = true;
       pool.engine.world.afterTurn(() => this.#read(pool));
     }
-    return ageMs < BELIEVED_MS ? this.#facts : null;
+    return ageMs < this.#believedMs ? this.#facts : null;
   }
 
   /** As `facts`, for who only looks: wishes for nothing. */
   peek(pool: ServerPool): CatalogueFacts | null {
-    const isKnown = this.#entry === pool.database.entry && pool.engine.turn.now - this.#readAt < BELIEVED_MS;
+    const isKnown = this.#entry === pool.database.entry && pool.engine.turn.now - this.#readAt < this.#believedMs;
     return isKnown ? this.#facts : null;
   }
 
@@ -74,6 +79,10 @@ export class CatalogueWatch {
     this.#changes += 1;
   }
 
+  get #believedMs(): number {
+    return BELIEVED_MS + this.#restMs;
+  }
+
   #forget(entry: DatabaseEntry): void {
     this.#entry = entry;
     this.noteDdl();
@@ -87,13 +96,26 @@ export class CatalogueWatch {
     const { now } = pool.engine.turn;
     const changes = this.#changes;
     this.#nextAt = now + READING_GAP_MS;
-    this.#reading = new CatalogueRead(pool, (result) => {
+    const reading = new CatalogueRead(pool, (result) => {
       this.#reading = null;
+      this.#rest(pool, reading.tookMs);
       if (result === null) return;
       if (typeof result === "string") this.#failed(pool, result);
       else if (changes === this.#changes) this.#learn(result, now);
     });
-    this.#reading.start();
+    this.#reading = reading;
+    reading.start();
+  }
+
+  #rest(pool: ServerPool, tookMs: number): void {
+    if (tookMs === 0) return;
+    this.#restMs = REST_FACTOR * tookMs;
+    this.#wait(pool, this.#restMs);
+  }
+
+  /** The next reading begins after `ms` at the earliest. */
+  #wait(pool: ServerPool, ms: number): void {
+    this.#nextAt = Math.max(this.#nextAt, pool.engine.turn.now + ms);
   }
 
   #learn(facts: CatalogueFacts, readAt: number): void {
@@ -104,8 +126,8 @@ export class CatalogueWatch {
   }
 
   #failed(pool: ServerPool, reason: string): void {
-    const { log, turn } = pool.engine;
-    this.#nextAt = turn.now + this.#pauseMs;
+    const { log } = pool.engine;
+    this.#wait(pool, this.#pauseMs);
     this.#pauseMs = Math.min(2 * this.#pauseMs, PAUSE_MAX_MS);
     if (isClosed(pool) || reason === this.#loggedFailure) return;
     this.#loggedFailure = reason;

@@ -304,15 +304,6 @@ describe("a watch over a catalogue", () => {
     ["there will be no server", (pool) => pool.waiting.shift()?.fail(GONE), /it is gone$/],
     ["no server is free", (pool) => pool.pass(10_000), /no server was free in time$/],
     [
-      "it takes too long",
-      (pool) => {
-        const server = pool.serve();
-        pool.pass(10_000);
-        expect(server.closedWith).toBe("catalogue query timeout");
-      },
-      /no answer in time$/,
-    ],
-    [
       "something else answers",
       (pool) => pool.serve().answers(dataRow(["1"]), commandComplete("SELECT 1")),
       /not one to this/,
@@ -360,6 +351,59 @@ describe("a watch over a catalogue", () => {
     pool.ask();
     pool.serve().names("v");
     expect(knownTo(pool)).toEqual(["v"]);
+  });
+
+  test("readings have PostgreSQL busy for a twentieth of the time, whatever happens", () => {
+    const pool = new PlayedPool();
+    const read = (name: string): void => {
+      const server = pool.serve();
+      pool.pass(3_000);
+      server.names(name);
+    };
+    pool.ask();
+    read("v");
+    pool.pass(59_999);
+    // What is known stays so, for longer than where reading takes no time.
+    expect(pool.ask()).not.toBeNull();
+    expect(pool.readings).toBe(1);
+    pool.pass(1);
+    pool.ask();
+    expect(pool.readings).toBe(2);
+    read("w");
+    expect(knownTo(pool)).toEqual(["w"]);
+    // DDL makes it unknown, and it stays so until the next reading's time has come.
+    pool.watch.noteDdl();
+    pool.pass(59_999);
+    expect(pool.ask()).toBeNull();
+    expect(pool.readings).toBe(2);
+    pool.pass(1);
+    pool.ask();
+    expect(pool.readings).toBe(3);
+  });
+
+  test("a reading that waits for its server has cost nothing", () => {
+    const pool = new PlayedPool();
+    pool.ask();
+    pool.pass(9_000);
+    pool.serve().names("v");
+    pool.pass(15_000 - 9_000);
+    pool.ask();
+    expect(pool.readings).toBe(2);
+  });
+
+  test("one that takes too long is ended, and not tried again soon", () => {
+    const pool = new PlayedPool();
+    pool.ask();
+    const server = pool.serve();
+    pool.pass(10_000);
+    expect(server.closedWith).toBe("catalogue query timeout");
+    expect(pool.warnings[0]).toMatch(/no answer in time$/);
+    pool.pass(199_999);
+    pool.ask();
+    expect(pool.readings).toBe(1);
+    pool.pass(1);
+    pool.ask();
+    expect(pool.readings).toBe(2);
   });
 
   test("another reason is another warning, and so is the same one after a success", () => {
