@@ -23,8 +23,8 @@ export const OUTBOX_HIGH_BYTES = 64 * 1024;
 /** Slices at least this long are written from where they lie. */
 const LONG_SLICE_BYTES = 16 * 1024;
 
-/** Below this a loop copies faster than making a view and calling `set`. */
-const SHORT_COPY_BYTES = 96;
+/** Below this a loop copies faster than `Buffer.copy`, which needs no view of what it copies. */
+const SHORT_COPY_BYTES = 48;
 
 export class Outbox implements Flushable {
   readonly #turn: Turn;
@@ -185,6 +185,6 @@ function copy(target: Uint8Array, at: number, memory: Uint8Array, start: number,
   if (end - start <= SHORT_COPY_BYTES) {
     for (let from = start, to = at; from < end; from++, to++) target[to] = memory[from] as number;
   } else {
-    target.set(memory.subarray(start, end), at);
+    Buffer.prototype.copy.call(memory, target, at, start, end);
   }
 }

@@ -162,6 +162,15 @@ export function renameBindHead(buf: Uint8Array, parts: BindParts, name: Uint8Arr
   return bindHead(buf, parts, name, 0);
 }
 
+/** The beginning of a Bind of the unnamed portal, up to the zero byte behind the statement's name, when `tailBytes` follow. */
+export function unnamedPortalBindHead(name: Uint8Array, tailBytes: number): Uint8Array {
+  const headBytes = HEADER_BYTES + 1 + name.length + 1;
+  const message = begin(Frontend.Bind, headBytes);
+  putLength(message, headBytes + tailBytes - 1);
+  message.set(name, HEADER_BYTES + 1);
+  return message;
+}
+
 /** The same Describe or Close of another statement or portal. */
 export function renameTarget(parts: TargetParts, name: Uint8Array): ToServer {
   const message = begin(parts.type, HEADER_BYTES + 1 + name.length + 1);

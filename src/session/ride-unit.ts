@@ -19,10 +19,8 @@ import {
   inspectBind,
   inspectParse,
   inspectTarget,
-  renameBindHead,
 } from "../protocol/statement-messages.ts";
 import type { PreparedStatement } from "../state/prepared-statement.ts";
-import { latin1 } from "../state/prepared-statement.ts";
 import type { Client } from "./client.ts";
 import type { Ride } from "./ride.ts";
 import type { Server } from "./server.ts";
@@ -103,8 +101,7 @@ function readExtended(client: Client, memory: Uint8Array, from: number, end: num
         bound = true;
         if (parts.statementEnd !== parts.statementStart) {
           if (parsed || !client.pool!.hasStatements || client.statementCount === 0) return Shape.statement;
-          const name = latin1(memory, parts.statementStart, parts.statementEnd);
-          unit.statement = client.statements.get(name) ?? null;
+          unit.statement = client.statements.find(memory, parts.statementStart, parts.statementEnd);
         }
         if (!parsed && unit.statement === null) return Shape.statement;
         break;
@@ -173,7 +170,7 @@ export function sendUnit(ride: Ride, server: Server): void {
       inspectBind(memory, from, sizeAt(memory, from, end), end - from, bind);
       server.statements.use(statement);
       counters.bindCount += 1;
-      outbox.addAll(renameBindHead(memory, bind, statement.serverNameBytes));
+      outbox.addAll(statement.bindHead(bind.end - bind.tailStart));
       outbox.addKept(memory, bind.tailStart, end);
       return;
     }

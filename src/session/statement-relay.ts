@@ -208,7 +208,12 @@ function relayBind(client: Client, server: Server, memory: Uint8Array, runStart:
   client.forward(memory, runStart, runEnd);
   server.pool.database.counters.bindCount += 1;
   const there = server.statements.use(statement) ? statement : prepareAgain(client, server, statement);
-  server.outbox.addAll(renameBindHead(memory, parts, there.serverNameBytes));
+  const isUnnamedPortal = parts.portalStart === parts.portalEnd;
+  server.outbox.addAll(
+    isUnnamedPortal
+      ? there.bindHead(parts.end - parts.tailStart)
+      : renameBindHead(memory, parts, there.serverNameBytes),
+  );
   server.pipeline.push(Step.bind, client, null);
   return parts.tailStart;
 }
@@ -285,9 +290,11 @@ function relayClose(
 
 /** The client's statement of this name; null when it has none and was closed for it. */
 function find(client: Client, memory: Uint8Array, start: number, end: number): PreparedStatement | null {
+  const found = client.statements.find(memory, start, end);
+  if (found !== null) return found;
   const name = latin1(memory, start, end);
-  const statement = client.statements.get(name) ?? client.statements.lost(name);
-  if (statement !== undefined) return statement;
+  const lost = client.statements.lost(name);
+  if (lost !== undefined) return lost;
   client.engine.log.error(`${client} prepared statement '${name}' not found`);
   refuse(client, PoolerErrors.statementMissing);
   return null;

@@ -7,7 +7,7 @@
  *
  * Counterpart: PgBouncer's `prepare.c`, which knows text and types only. Names and texts are kept as latin1 strings: bytes, in any client encoding.
  */
-import { parseWithTail } from "../protocol/statement-messages.ts";
+import { parseWithTail, unnamedPortalBindHead } from "../protocol/statement-messages.ts";
 
 export class PreparedStatement {
   /** Its name on servers. */
@@ -24,6 +24,8 @@ export class PreparedStatement {
   readonly parse: Uint8Array;
   /** How many clients' names and servers refer to it. */
   users = 0;
+  #bindHead: Uint8Array | null = null;
+  #bindTailBytes = 0;
 
   constructor(serial: number, key: string) {
     this.serverName = `PGBOUNCER_${serial}`;
@@ -34,6 +36,19 @@ export class PreparedStatement {
     this.body = Uint8Array.from({ length: key.length - separator - 1 }, (_, i) => key.charCodeAt(separator + 1 + i));
     this.serverNameBytes = Uint8Array.from(this.serverName, (letter) => letter.charCodeAt(0));
     this.parse = parseWithTail(this.serverNameBytes, this.body);
+  }
+
+  /**
+   * What a Bind of the unnamed portal to this statement begins with on a server, up to the zero byte of its name, when
+   * `tailBytes` follow. Never written to again: whoever has it may keep it.
+   */
+  bindHead(tailBytes: number): Uint8Array {
+    // Values of one statement are mostly of one length.
+    if (this.#bindHead === null || this.#bindTailBytes !== tailBytes) {
+      this.#bindHead = unnamedPortalBindHead(this.serverNameBytes, tailBytes);
+      this.#bindTailBytes = tailBytes;
+    }
+    return this.#bindHead;
   }
 }
 
@@ -105,6 +120,9 @@ export class StatementStore {
   }
 }
 
+/** Up to here a loop makes a string faster than the runtime. */
+const SHORT_NAME_BYTES = 32;
+
 /** How many names whose Parse came to nothing are remembered for a client. */
 const LOST_MAX = 1000;
 
@@ -119,6 +137,9 @@ export class ClientStatements {
   readonly #store: StatementStore;
   readonly #byName = new Map<string, PreparedStatement>();
   readonly #lost = new Map<string, PreparedStatement>();
+  /** What `find` has found last: most clients use one name many times before they use another. */
+  #lastName = "";
+  #lastFound: PreparedStatement | null = null;
 
   constructor(store: StatementStore) {
     this.#store = store;
@@ -126,6 +147,19 @@ export class ClientStatements {
 
   get size(): number {
     return this.#byName.size;
+  }
+
+  /** The statement whose name is `memory[start, end)`; null when there is none. */
+  find(memory: Uint8Array, start: number, end: number): PreparedStatement | null {
+    const last = this.#lastName;
+    if (last.length === end - start) {
+      let at = 0;
+      while (at < last.length && last.charCodeAt(at) === memory[start + at]) at++;
+      if (at === last.length) return this.#lastFound;
+    }
+    this.#lastName = latin1(memory, start, end);
+    this.#lastFound = this.#byName.get(this.#lastName) ?? null;
+    return this.#lastFound;
   }
 
   get(name: string): PreparedStatement | undefined {
@@ -140,13 +174,20 @@ export class ClientStatements {
   /** Takes over the caller's use of `statement`. */
   set(name: string, statement: PreparedStatement): void {
     this.#byName.set(name, statement);
+    this.#forgetLast();
   }
 
   /** Forgets the name; the caller has the use of the returned statement and gives it back. */
   take(name: string): PreparedStatement | undefined {
     const statement = this.#byName.get(name);
     if (statement !== undefined) this.#byName.delete(name);
+    this.#forgetLast();
     return statement;
+  }
+
+  #forgetLast(): void {
+    this.#lastName = "";
+    this.#lastFound = null;
   }
 
   /** The statement behind a lost name. */
@@ -177,14 +218,19 @@ export class ClientStatements {
       for (const statement of names.values()) this.#store.giveBack(statement);
       names.clear();
     }
+    this.#forgetLast();
   }
+}
+
+/** When a server's statement was used last, counted in uses of all of them. */
+interface LastUse {
+  at: number;
 }
 
 /** The statements one server has, or has been sent, and in which order they were used. */
 export class ServerStatements {
   readonly #store: StatementStore;
-  /** The figure is the time of the last use, counted in uses. */
-  readonly #lastUse = new Map<PreparedStatement, number>();
+  readonly #lastUse = new Map<PreparedStatement, LastUse>();
   #uses = 0;
 
   constructor(store: StatementStore) {
@@ -206,16 +252,18 @@ export class ServerStatements {
 
   /** True when the server has it; it counts as used now. */
   use(statement: PreparedStatement): boolean {
-    if (!this.#lastUse.has(statement)) return false;
+    const last = this.#lastUse.get(statement);
+    if (last === undefined) return false;
     this.#uses += 1;
-    this.#lastUse.set(statement, this.#uses);
+    last.at = this.#uses;
     return true;
   }
 
   add(statement: PreparedStatement): void {
+    if (this.use(statement)) return;
     this.#uses += 1;
-    if (!this.#lastUse.has(statement)) this.#store.keep(statement);
-    this.#lastUse.set(statement, this.#uses);
+    this.#store.keep(statement);
+    this.#lastUse.set(statement, { at: this.#uses });
   }
 
   delete(statement: PreparedStatement): void {
@@ -227,10 +275,10 @@ export class ServerStatements {
     if (this.#lastUse.size <= max) return null;
     let oldest: PreparedStatement | null = null;
     let oldestUse = Infinity;
-    for (const [statement, use] of this.#lastUse) {
-      if (use < oldestUse) {
+    for (const [statement, { at }] of this.#lastUse) {
+      if (at < oldestUse) {
         oldest = statement;
-        oldestUse = use;
+        oldestUse = at;
       }
     }
     return oldest;
@@ -245,9 +293,10 @@ export class ServerStatements {
 
 /** Bytes as a string, each byte one character. */
 export function latin1(memory: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let i = start; i < end; i += 4096) {
-    text += String.fromCharCode(...memory.subarray(i, Math.min(end, i + 4096)));
+  if (end - start > SHORT_NAME_BYTES) {
+    return Buffer.from(memory.buffer, memory.byteOffset + start, end - start).toString("latin1");
   }
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(memory[i] as number);
   return text;
 }

@@ -1,6 +1,7 @@
 /** Statements shared between clients and servers: uses are counted exactly, and nothing is left when all is closed. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import * as frontend from "../../../src/protocol/frontend-messages.ts";
 import {
   ClientStatements,
   latin1,
@@ -10,9 +11,17 @@ import {
 } from "../../../src/state/prepared-statement.ts";
 import { parse } from "../../support/wire-client.ts";
 
+/** Type, length, the unnamed portal, PGBOUNCER_1 and their zero bytes. */
+const HEAD_BYTES = 5 + 1 + 12;
+
 /** What stands behind the name in a Parse. */
 function body(sql: string, types: readonly number[] = []): Uint8Array {
   return Uint8Array.from(parse("", sql, types).subarray(6));
+}
+
+/** A name as it stands somewhere in memory. */
+function named(name: string): Uint8Array {
+  return Buffer.from(`..\0${name}\0..`, "latin1");
 }
 
 describe("the store", () => {
@@ -48,6 +57,22 @@ describe("the store", () => {
     const statement = new StatementStore().take(body(sql, [23, 0]), "");
     expect(Buffer.from(statement.parse).equals(parse("PGBOUNCER_1", sql, [23, 0]))).toBe(true);
     expect(latin1(statement.serverNameBytes, 0, statement.serverNameBytes.length)).toBe("PGBOUNCER_1");
+  });
+
+  test("a Bind of it begins as one that was made for it, whatever came before", () => {
+    const statement = new StatementStore().take(body("select $1"), "");
+    const values = fc.array(fc.string({ maxLength: 20 }), { maxLength: 3 });
+    fc.assert(
+      fc.property(fc.array(values, { minLength: 1, maxLength: 6 }), (binds) => {
+        const kept = binds.map((parameters) => {
+          const wanted = frontend.bind("", statement.serverName, parameters);
+          const head = statement.bindHead(wanted.length - HEAD_BYTES);
+          return { head, wanted: wanted.subarray(0, HEAD_BYTES) };
+        });
+        // None was written to when another was asked for.
+        for (const { head, wanted } of kept) expect(Buffer.from(head).equals(wanted)).toBe(true);
+      }),
+    );
   });
 
   test("a statement taken back after its last use is found again, and not lost with another of its text", () => {
@@ -130,6 +155,10 @@ test("uses are as many as names and servers that have it, and nothing is left wh
         } else if (what === "clearClient") client.clear();
         else if (what === "clearServer") server.clear();
 
+        // The name of the operation first, and last again: what is remembered of the last question must not be what was true before.
+        for (const key of [name, "x", "y", "xy", name]) {
+          for (const one of clients) expect(one.find(named(key), 3, 3 + key.length)).toBe(one.get(key) ?? null);
+        }
         let alive = 0;
         for (const each of made) {
           const names = clients.reduce((sum, one) => sum + ["x", "y"].filter((key) => one.get(key) === each).length, 0);
@@ -153,4 +182,12 @@ test("bytes of any value and number become characters of the same number", () =>
   expect(text).toHaveLength(9_997);
   expect(Buffer.from(text, "latin1").equals(Buffer.from(bytes.subarray(3)))).toBe(true);
   expect(latin1(bytes, 5, 5)).toBe("");
+  // A short one is made in another way.
+  for (const [start, end] of [
+    [0, 32],
+    [120, 152],
+    [230, 256],
+  ] as const) {
+    expect(Buffer.from(latin1(bytes, start, end), "latin1").equals(Buffer.from(bytes.subarray(start, end)))).toBe(true);
+  }
 });
