@@ -144,8 +144,16 @@ test("hundreds of requests at any time: only who asked is cancelled", { timeout:
         round % 3 === 0 ? query(`select '${text}' from (select sum(n * n % 7) from numbers) as summed`) : saying(text),
       );
       const answer = await answerOf(client);
-      if (answer.code === null || !mayBeHit) expect(answer).toEqual(said(text));
-      else expect(answer).toEqual(cancelled);
+      if (answer.code === null || !mayBeHit) {
+        expect(answer).toEqual(said(text));
+      } else {
+        // PostgreSQL looks for a request behind each row too: what came before the error is its own.
+        expect([
+          cancelled,
+          { ...cancelled, types: "TEZ" },
+          { ...cancelled, types: "TDEZ", rows: [text] },
+        ]).toContainEqual(answer);
+      }
       if (mayBeHit) state[answer.code === null ? "spared" : "hits"] += 1;
     }
   };
