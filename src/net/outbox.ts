@@ -8,9 +8,9 @@
  * continues it in `onDrain`. What is gathered is written early when it exceeds the same figure. So an outbox holds at most
  * twice that and what one read of the source brings (64 KiB on Node, up to 512 KiB on Bun).
  *
- * A chunk that was received and goes on whole is given back to the transport when the kernel has it (`Turn.reuse`): at once, or
- * when what the transport held is gone. It is in no other outbox, and the framer that it came through keeps no memory that was
- * advanced over.
+ * A chunk that was received and goes on whole is given back to the transport when it has been copied or the kernel has it
+ * (`Turn.reuse`): at once, or when what the transport held is gone. It is in no other outbox, and the framer that it came through
+ * keeps no memory that was advanced over.
  *
  * An empty outbox keeps no array.
  */
@@ -22,6 +22,9 @@ export const OUTBOX_HIGH_BYTES = 64 * 1024;
 
 /** Slices at least this long are written from where they lie. */
 const LONG_SLICE_BYTES = 16 * 1024;
+
+/** What the transport holds of less than this is not worth remembering, to give it back. */
+const LENT_BYTES_MIN = 4 * 1024;
 
 /** Below this a loop copies faster than `Buffer.copy`, which needs no view of what it copies. */
 const SHORT_COPY_BYTES = 48;
@@ -146,6 +149,7 @@ export class Outbox implements Flushable {
       } else {
         copy(this.#scratch.bytes, used, memory, start, end);
         used += length;
+        if (length === memory.length && !this.#isKept) this.#turn.reuse(memory);
       }
       if (i >= more.length) break;
       memory = more[i] as Uint8Array;
@@ -161,7 +165,7 @@ export class Outbox implements Flushable {
     // A chunk that went on as a whole belonged to this outbox alone.
     if (!whole || this.#isKept) return;
     if (this.#held === 0) this.#turn.reuse(memory);
-    else if (memory.length >= LONG_SLICE_BYTES) (this.#lent ??= []).push(memory);
+    else if (memory.length >= LENT_BYTES_MIN) (this.#lent ??= []).push(memory);
   }
 
   #takeBack(lent: readonly Uint8Array[]): void {

@@ -24,20 +24,28 @@ test("memory is exactly as long as asked for, and no two that are out share any"
   );
 });
 
-test("a large chunk is used again; a small one, a foreign one and a second return are ignored", () => {
+test.each([4096, 4097, 8192, 30_000, 65_536])("a chunk of %i bytes is used again for others of its size", (bytes) => {
   const chunks = new ChunkMemory();
-  const first = chunks.take(60_000);
+  const first = chunks.take(bytes);
   chunks.giveBack(first);
   chunks.giveBack(first);
-  const second = chunks.take(40_000);
-  const third = chunks.take(40_000);
+  const second = chunks.take(bytes);
+  const third = chunks.take(bytes);
   expect(second.buffer).toBe(first.buffer);
   expect(third.buffer).not.toBe(first.buffer);
+  expect(second.buffer.byteLength).toBeLessThan(2 * bytes);
+});
 
-  const foreign = Buffer.alloc(64 * 1024);
-  chunks.giveBack(foreign);
-  expect(chunks.take(64 * 1024).buffer).not.toBe(foreign.buffer);
-  const small = chunks.take(100);
-  chunks.giveBack(small);
-  expect(chunks.take(64 * 1024).buffer).not.toBe(small.buffer);
+test("a part of a chunk, a small piece and a foreign one are ignored", () => {
+  const chunks = new ChunkMemory();
+  const whole = chunks.take(60_000);
+  chunks.giveBack(whole.subarray(0, 59_999));
+  chunks.giveBack(whole.subarray(1));
+  expect(chunks.take(60_000).buffer).not.toBe(whole.buffer);
+
+  for (const other of [Buffer.alloc(64 * 1024), Buffer.alloc(4096), chunks.take(100)]) {
+    chunks.giveBack(other);
+    expect(chunks.take(64 * 1024).buffer).not.toBe(other.buffer);
+    expect(chunks.take(4096).buffer).not.toBe(other.buffer);
+  }
 });

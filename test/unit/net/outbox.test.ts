@@ -110,6 +110,20 @@ describe("writes of a turn", () => {
     expect(hand.reused).toEqual([whole]);
   });
 
+  test("chunks that are copied together into one write are given back, but for cut ones and those that somebody keeps", () => {
+    const { hand, outbox } = make();
+    const [first, cut, last] = [bytesOf(100, 1), bytesOf(100, 2), bytesOf(9000, 3)];
+    outbox.addAll(first);
+    outbox.add(cut, 1, 100);
+    outbox.addAll(last);
+    hand.end();
+    expect(hand.reused).toEqual([first, last]);
+    outbox.addAll(first);
+    outbox.addKept(last, 0, 9000);
+    hand.end();
+    expect(hand.reused).toEqual([first, last]);
+  });
+
   test("a long chunk that was held is given back when it is gone, but for one that somebody keeps or whose connection closes", () => {
     const { hand, connection, outbox } = make();
     const [first, second] = [bytesOf(20_000, 1), bytesOf(20_000, 2)];
