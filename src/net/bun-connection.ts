@@ -7,6 +7,8 @@
  * Invariants: `onClose` is called once and last; no callback runs inside a call of ours (Bun calls "close" inside
  * `end()`); nothing a callback throws leaves this file, because Bun would leave the socket open.
  */
+import { BULK_BYTES, BULK_READ_BYTES_MIN, BulkPace } from "./bulk-pace.ts";
+import type { Resting, Rests } from "./bulk-pace.ts";
 import type { BunHandlers, BunSocket } from "./bun-socket.ts";
 import { bunTlsOptions, bunTlsPeer } from "./bun-tls.ts";
 import { asError, connectionError, warnOfThrow } from "./settled.ts";
@@ -15,7 +17,11 @@ import type { Connection, ConnectionEvents, Endpoint, TlsSettings } from "./tran
 
 const NOWHERE: Endpoint = { address: "", port: 0 };
 
-export class BunConnection implements Connection {
+/** As much as Bun asks for in one read. */
+const READ_BYTES = 512 * 1024;
+
+export class BunConnection implements Connection, Resting {
+  readonly #rests: Rests;
   /** Null while connecting. */
   #socket: BunSocket<BunConnection> | null;
   #events: ConnectionEvents | null = null;
@@ -36,9 +42,14 @@ export class BunConnection implements Connection {
   #hasAuthority = false;
   /** A call of ours into Bun is on the stack. */
   #calling = false;
+  #isResting = false;
+  /** Received since the last write or short read. */
+  #bulkBytes = 0;
+  #pace: BulkPace | null = null;
 
-  constructor(socket: BunSocket<BunConnection> | null) {
+  constructor(socket: BunSocket<BunConnection> | null, rests: Rests) {
     this.#socket = socket;
+    this.#rests = rests;
   }
 
   /** Destroyed before there was a socket. */
@@ -73,6 +84,7 @@ export class BunConnection implements Connection {
 
   write(bytes: Uint8Array, start = 0, end = bytes.length): number {
     if (this.#mute) return 0;
+    this.#bulkBytes = 0;
     const socket = this.#socket;
     if (this.#held !== null || socket === null) return this.#hold(bytes.subarray(start, end));
     this.#calling = true;
@@ -91,7 +103,12 @@ export class BunConnection implements Connection {
 
   resume(): void {
     this.#paused = false;
-    this.#socket?.resume();
+    if (!this.#isResting) this.#socket?.resume();
+  }
+
+  rested(): void {
+    this.#isResting = false;
+    if (!this.#paused && !this.#gone) this.#socket?.resume();
   }
 
   end(): void {
@@ -176,11 +193,25 @@ export class BunConnection implements Connection {
 
   received(bytes: Uint8Array): void {
     if (this.#gone) return;
+    const { length } = bytes;
     try {
       this.#events?.onData(bytes);
     } catch (error) {
       this.fail(error);
     }
+    if (length < BULK_READ_BYTES_MIN) this.#bulkBytes = 0;
+    else if ((this.#bulkBytes += length) > BULK_BYTES) this.#receivedInBulk(length);
+  }
+
+  #receivedInBulk(bytes: number): void {
+    const nowMs = performance.now();
+    if (this.#pace === null || this.#bulkBytes - bytes <= BULK_BYTES) this.#pace = new BulkPace(nowMs);
+    // Under TLS a read brings what could be decrypted and does not say whether there is more.
+    const rests = this.#pace.received(bytes, bytes < READ_BYTES, nowMs) && !this.#secure;
+    if (!rests || this.#isResting || this.#gone || this.#settled) return;
+    this.#isResting = true;
+    this.#socket?.pause();
+    this.#rests.begin(this);
   }
 
   /** There is room again: writes what is held. */

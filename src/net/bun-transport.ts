@@ -3,6 +3,7 @@
  *
  * Can be imported anywhere; made only where Bun is. Everything about one connection is in `bun-connection.ts`.
  */
+import { Rests } from "./bulk-pace.ts";
 import { BunConnection, HANDLERS } from "./bun-connection.ts";
 import { bunRuntime } from "./bun-socket.ts";
 import type { BunHandlers, BunListener, BunRuntime, BunSocket } from "./bun-socket.ts";
@@ -24,10 +25,12 @@ const CONNECT_HANDLERS: BunHandlers<BunConnection> = {
 export class BunTransport implements Transport {
   readonly #bun: BunRuntime = bunRuntime();
   readonly #libc: Libc;
+  readonly #rests: Rests;
 
   /** `libc` sets the backlog, which Bun has no option for, and tells the port of an inherited listener. */
-  constructor(libc: Libc) {
+  constructor(libc: Libc, rests: Rests = new Rests()) {
     this.#libc = libc;
+    this.#rests = rests;
   }
 
   async listen(
@@ -40,7 +43,7 @@ export class BunTransport implements Transport {
       allowHalfOpen: true,
       ...(options.reusePort === undefined ? {} : { reusePort: options.reusePort }),
       ...(options.ipv6Only === undefined ? {} : { ipv6Only: options.ipv6Only }),
-      socket: { ...HANDLERS, open: (socket) => acceptSocket(socket, accept) },
+      socket: { ...HANDLERS, open: (socket) => acceptSocket(socket, accept, this.#rests) },
     });
     if (options.backlog !== undefined) this.#libc.listen(listener.fd, options.backlog);
     // Bun does not look up the port of an inherited socket.
@@ -49,7 +52,7 @@ export class BunTransport implements Transport {
   }
 
   connect(to: Address, events: ConnectionEvents): Connection {
-    const connection = new BunConnection(null);
+    const connection = new BunConnection(null, this.#rests);
     connection.attach(events);
     // Bun may report within the call, which must not happen here.
     queueMicrotask(() => this.#start(to, connection));
@@ -90,8 +93,12 @@ class BunTransportListener implements Listener {
   }
 }
 
-function acceptSocket(socket: BunSocket<BunConnection>, accept: (connection: Connection) => ConnectionEvents): void {
-  const connection = new BunConnection(socket);
+function acceptSocket(
+  socket: BunSocket<BunConnection>,
+  accept: (connection: Connection) => ConnectionEvents,
+  rests: Rests,
+): void {
+  const connection = new BunConnection(socket, rests);
   socket.data = connection;
   socket.setNoDelay(true);
   try {

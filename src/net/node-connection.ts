@@ -13,6 +13,8 @@
  */
 import type { Socket } from "node:net";
 import { connect as connectTls, TLSSocket } from "node:tls";
+import { BULK_BYTES, BULK_READ_BYTES_MIN, BulkPace } from "./bulk-pace.ts";
+import type { Resting, Rests } from "./bulk-pace.ts";
 import type { DirectWriter, DirectWrites, WriterOwner } from "./node-direct-write.ts";
 import { socketHandle } from "./node-handle.ts";
 import { readAsCovered } from "./node-read-memory.ts";
@@ -28,9 +30,13 @@ type OwnedSocket = Socket & { [CONNECTION]: NodeConnection };
 const NOTHING = Buffer.alloc(0);
 const NOWHERE: Endpoint = { address: "", port: 0 };
 
-export class NodeConnection implements Connection, WriterOwner {
+/** As much as libuv asks for in one read. */
+export const READ_BYTES = 64 * 1024;
+
+export class NodeConnection implements Connection, WriterOwner, Resting {
   readonly #contexts: NodeTlsContexts;
   readonly #writes: DirectWrites;
+  readonly #rests: Rests;
   #socket: Socket;
   #events: ConnectionEvents | null = null;
   #error: ConnectionError | null = null;
@@ -46,10 +52,17 @@ export class NodeConnection implements Connection, WriterOwner {
   #drained: (() => void) | null = null;
   /** The stream ends when what is held has gone. */
   #endsWhenWritten = false;
+  /** The owner wants nothing now. */
+  #paused = false;
+  #isResting = false;
+  /** Received since the last write or short read. */
+  #bulkBytes = 0;
+  #pace: BulkPace | null = null;
 
-  constructor(socket: Socket, contexts: NodeTlsContexts, writes: DirectWrites) {
+  constructor(socket: Socket, contexts: NodeTlsContexts, writes: DirectWrites, rests: Rests) {
     this.#contexts = contexts;
     this.#writes = writes;
+    this.#rests = rests;
     this.#socket = socket;
     (socket as OwnedSocket)[CONNECTION] = this;
     socket.on("end", ended);
@@ -85,6 +98,7 @@ export class NodeConnection implements Connection, WriterOwner {
 
   write(bytes: Uint8Array, start = 0, end = bytes.length): number {
     if (this.#mute) return 0;
+    this.#bulkBytes = 0;
     const direct = this.#direct;
     if (direct !== null) {
       const error = direct.write(bytes, start, end);
@@ -103,11 +117,18 @@ export class NodeConnection implements Connection, WriterOwner {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#paused = false;
+    if (!this.#isResting) this.#socket.resume();
+  }
+
+  rested(): void {
+    this.#isResting = false;
+    if (!this.#paused && !this.#gone) this.#socket.resume();
   }
 
   end(): void {
@@ -130,6 +151,7 @@ export class NodeConnection implements Connection, WriterOwner {
     void this.remote;
     void this.local;
     this.#direct = null;
+    this.#paused = false;
     raw.off("end", ended);
     raw.off("close", closed);
     try {
@@ -187,11 +209,25 @@ export class NodeConnection implements Connection, WriterOwner {
 
   received(bytes: Uint8Array): void {
     if (this.#gone) return;
+    const { length } = bytes;
     try {
       this.#events?.onData(bytes);
     } catch (error) {
       this.fail(error);
     }
+    if (length < BULK_READ_BYTES_MIN) this.#bulkBytes = 0;
+    else if ((this.#bulkBytes += length) > BULK_BYTES) this.#receivedInBulk(length);
+  }
+
+  #receivedInBulk(bytes: number): void {
+    const nowMs = performance.now();
+    if (this.#pace === null || this.#bulkBytes - bytes <= BULK_BYTES) this.#pace = new BulkPace(nowMs);
+    // Under TLS a read brings a record and does not say whether there are more.
+    const rests = this.#pace.received(bytes, bytes < READ_BYTES, nowMs) && !(this.#socket instanceof TLSSocket);
+    if (!rests || this.#isResting || this.#gone) return;
+    this.#isResting = true;
+    this.#socket.pause();
+    this.#rests.begin(this);
   }
 
   secured(): void {

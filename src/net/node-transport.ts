@@ -6,8 +6,9 @@
  */
 import { createServer, Socket, connect as connectSocket } from "node:net";
 import type { ListenOptions as NodeListenOptions, OnReadOpts, Server, SocketConstructorOpts } from "node:net";
+import { Rests } from "./bulk-pace.ts";
 import { ChunkMemory } from "./chunk-memory.ts";
-import { NodeConnection, receivedBy } from "./node-connection.ts";
+import { NodeConnection, READ_BYTES, receivedBy } from "./node-connection.ts";
 import { DirectWrites } from "./node-direct-write.ts";
 import { serverHandle } from "./node-handle.ts";
 import type { ServerHandle } from "./node-handle.ts";
@@ -16,17 +17,19 @@ import { NodeTlsContexts } from "./node-tls.ts";
 import { asError, connectionError, warnOfThrow } from "./settled.ts";
 import type { Address, Connection, ConnectionEvents, ListenOptions, Listener, Transport } from "./transport.ts";
 
-/** As much as libuv asks for in one read. */
-const READ_BYTES = 64 * 1024;
-
 /** What `struct sockaddr_un` takes on Linux, without the NUL at the end. */
 const PATH_BYTES_MAX = 107;
 
 export class NodeTransport implements Transport {
   readonly #contexts = new NodeTlsContexts();
   readonly #writes = new DirectWrites();
+  readonly #rests: Rests;
   readonly #chunks = new ChunkMemory();
   readonly #onread: OnReadOpts = readOptions(READ_BYTES, this.#chunks, receivedBy);
+
+  constructor(rests: Rests = new Rests()) {
+    this.#rests = rests;
+  }
 
   reuse(memory: Uint8Array): void {
     this.#chunks.giveBack(memory);
@@ -65,7 +68,7 @@ export class NodeTransport implements Transport {
       socket = new Socket({ allowHalfOpen: true });
       socket.destroy(asError(error));
     }
-    const connection = new NodeConnection(socket, this.#contexts, this.#writes);
+    const connection = new NodeConnection(socket, this.#contexts, this.#writes, this.#rests);
     connection.attach(events);
     if (socket.connecting) socket.once("connect", () => connection.opened());
     else if (!socket.destroyed) setImmediate(() => connection.opened());
@@ -95,7 +98,7 @@ export class NodeTransport implements Transport {
     };
     const socket = new Socket(options as SocketConstructorOpts);
     socket.setNoDelay(true);
-    const connection = new NodeConnection(socket, this.#contexts, this.#writes);
+    const connection = new NodeConnection(socket, this.#contexts, this.#writes, this.#rests);
     try {
       connection.attach(accept(connection));
     } catch (error) {
