@@ -1,6 +1,7 @@
 /**
  * Connections that bring much rest between reads (`src/net/bulk-pace.ts`): nothing is lost, whoever pauses them has the last
- * word, and those who ask and are answered never rest. On the transport of the runtime these tests run in.
+ * word, and those who ask and are answered never rest. And what becomes of the memory that was received. On the transport of the
+ * runtime these tests run in.
  */
 import { expect, test } from "vitest";
 import { Rests } from "../../src/net/bulk-pace.ts";
@@ -180,4 +181,29 @@ test("nothing rests under TLS", async () => {
   await bench().until(() => server.sizeBytes === bytes.length, "all bytes");
   expect(server.bytes.equals(bytes)).toBe(true);
   expect(restCount).toBe(0);
+});
+
+test("a long chunk that is given back is freed or used again, and a part of one is not", async () => {
+  const { client, server } = await bench().pair();
+  const { transport } = bench();
+  const bytes = pattern(bulkBytes);
+  const long = (chunk: Uint8Array): boolean => chunk.length >= 16 * 1024;
+  client.wire.write(bytes);
+  await bench().until(() => server.sizeBytes === bytes.length, "all bytes");
+  const chunks = server.chunks.filter(long);
+  for (const chunk of chunks) transport.reuse?.(chunk.subarray(1));
+  expect(server.bytes.equals(bytes)).toBe(true);
+
+  for (const chunk of chunks) transport.reuse?.(chunk);
+  if (runtimeName() === "bun") {
+    expect(chunks.map(({ length }) => length)).toEqual(chunks.map(() => 0));
+  } else {
+    const known = new Set(chunks.map(({ buffer }) => buffer));
+    server.chunks.length = 0;
+    client.wire.write(bytes);
+    await bench().until(() => server.sizeBytes === 2 * bytes.length, "all bytes again");
+    expect(server.chunks.filter(long).some(({ buffer }) => known.has(buffer))).toBe(true);
+    expect(server.bytes.equals(bytes)).toBe(true);
+  }
+  expect(chunks.length).toBeGreaterThan(0);
 });
