@@ -11,7 +11,7 @@
  *
  * Whoever asks and is answered never rests: a write to the connection begins the count anew, and so does a short read.
  * The kernel's buffers may be too small to keep the sender busy meanwhile (Unix sockets, `tcp_socket_buffer`): each
- * window is compared with one without rests, and one that took clearly longer ends the resting for a good while.
+ * window is compared with one without rests, and some in a row that took clearly longer end the resting for a good while.
  */
 
 /** A shorter read is no part of a bulk: PostgreSQL sends such ones 8 KiB at a time. */
@@ -26,7 +26,10 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 /** A window with rests may take so many times as long as one without. */
 const SLOWDOWN_MAX = 1.5;
 
-/** So many windows go without rests after one that took longer, and twice as many each time. */
+/** So many in a row that took longer are no chance: a window is ten milliseconds, and processors are shared. */
+const SLOW_WINDOWS_MAX = 3;
+
+/** So many windows go without rests then, and twice as many each time. */
 const FREE_WINDOWS = 16;
 
 /** As short as timers are; up to twice as long in fact. */
@@ -41,6 +44,7 @@ export class BulkPace {
   #freeWindows = 1;
   #freeWindowsNext = FREE_WINDOWS;
   #freelyMs = 0;
+  #slowWindows = 0;
 
   /** `nowMs`: monotonic milliseconds. */
   constructor(nowMs: number) {
@@ -62,7 +66,10 @@ export class BulkPace {
       this.#freelyMs = tookMs;
       this.#freeWindows--;
       this.#isResting = this.#freeWindows === 0;
-    } else if (tookMs > this.#freelyMs * SLOWDOWN_MAX) {
+    } else if (tookMs <= this.#freelyMs * SLOWDOWN_MAX) {
+      this.#slowWindows = 0;
+    } else if (++this.#slowWindows === SLOW_WINDOWS_MAX) {
+      this.#slowWindows = 0;
       this.#isResting = false;
       this.#freeWindows = this.#freeWindowsNext;
       this.#freeWindowsNext *= 2;

@@ -43,20 +43,27 @@ describe("a bulk", () => {
     expect(bulk.windows(1, 10)).toEqual([true]);
   });
 
-  test("that is slower with rests goes without for sixteen windows, then for thirty-two", () => {
+  test("that is slower with rests three times in a row goes without for sixteen windows, then for thirty-two", () => {
     const bulk = new Bulk();
     expect(bulk.windows(2, 10)).toEqual([false, true]);
-    expect(bulk.windows(1, 16)).toEqual([true]);
+    expect(bulk.windows(3, 16)).toEqual([true, true, true]);
     expect(bulk.windows(16, 10).filter(Boolean)).toEqual([]);
-    expect(bulk.windows(1, 16)).toEqual([true]);
+    expect(bulk.windows(3, 16)).toEqual([true, true, true]);
     expect(bulk.windows(32, 10).filter(Boolean)).toEqual([]);
+    expect(bulk.windows(1, 10)).toEqual([true]);
+  });
+
+  test("that is slower now and then goes on resting", () => {
+    const bulk = new Bulk();
+    bulk.windows(1, 10);
+    for (const tookMs of [16, 30, 10, 16, 16, 14, 100, 100, 15, 10]) expect(bulk.windows(1, tookMs)).toEqual([true]);
     expect(bulk.windows(1, 10)).toEqual([true]);
   });
 
   test("is compared with the last window that went without rests, not with the first", () => {
     const bulk = new Bulk();
     bulk.windows(1, 10);
-    bulk.windows(1, 16);
+    bulk.windows(3, 16);
     bulk.windows(16, 40);
     expect(bulk.windows(5, 59)).toEqual([true, true, true, true, true]);
   });
