@@ -10,7 +10,7 @@
  *             └ BULK, a window ┘   └ rests ┘   └ rests ┘
  *
  * Whoever asks and is answered never rests: a write to the connection begins the count anew, and so does a short read.
- * The kernel's buffers may be too small to keep the sender busy meanwhile (Unix sockets, `tcp_socket_buffer`): each
+ * The kernel's buffers may be too small to keep the sender busy meanwhile (`tcp_socket_buffer`; they do not grow as usual): each
  * window is compared with one without rests, and some in a row that took clearly longer end the resting for a good while.
  */
 

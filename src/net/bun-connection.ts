@@ -206,9 +206,10 @@ export class BunConnection implements Connection, Resting {
   #receivedInBulk(bytes: number): void {
     const nowMs = performance.now();
     if (this.#pace === null || this.#bulkBytes - bytes <= BULK_BYTES) this.#pace = new BulkPace(nowMs);
-    // Under TLS a read brings what could be decrypted and does not say whether there is more.
-    const rests = this.#pace.received(bytes, bytes < READ_BYTES, nowMs) && !this.#secure;
-    if (!rests || this.#isResting || this.#gone || this.#settled) return;
+    if (!this.#pace.received(bytes, bytes < READ_BYTES, nowMs) || this.#isResting || this.#gone) return;
+    // Under TLS a read brings what could be decrypted and does not say whether there is more. A Unix socket's buffer is small
+    // and stays so.
+    if (this.#secure || this.remote.address === "") return;
     this.#isResting = true;
     this.#socket?.pause();
     this.#rests.begin(this);

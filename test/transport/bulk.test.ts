@@ -3,6 +3,9 @@
  * word, and those who ask and are answered never rest. And what becomes of the memory that was received. On the transport of the
  * runtime these tests run in.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Rests } from "../../src/net/bulk-pace.ts";
 import { BunTransport } from "../../src/net/bun-transport.ts";
@@ -167,6 +170,19 @@ test("what is written to one that rests goes at once", async () => {
   await bringToRest(client, server);
   server.wire.write(Buffer.from("enough"));
   await bench().until(() => client.text === "enough", "the word");
+});
+
+test("nothing rests on a Unix socket", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pgcarpool-bulk-"));
+  try {
+    const { client, server } = await bench().pair({ path: join(folder, "socket") });
+    server.keepBytes = false;
+    await pour(client, new Uint8Array(bulkBytes));
+    await bench().until(() => server.sizeBytes === bulkBytes, "all bytes");
+    expect(restCount).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("nothing rests under TLS", async () => {
