@@ -46,6 +46,11 @@ export class BulkPace {
   #freelyMs = 0;
   #slowWindows = 0;
 
+  /** The pace of a bulk of `bulkBytes`, the last `bytes` of which were just read: `before`, or a new one where it has just become a bulk. */
+  static of(before: BulkPace | null, bulkBytes: number, bytes: number, nowMs: number): BulkPace {
+    return before === null || bulkBytes - bytes <= BULK_BYTES ? new BulkPace(nowMs) : before;
+  }
+
   /** `nowMs`: monotonic milliseconds. */
   constructor(nowMs: number) {
     this.#fromMs = nowMs;

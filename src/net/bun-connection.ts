@@ -9,6 +9,7 @@
  */
 import { BULK_BYTES, BULK_READ_BYTES_MIN, BulkPace } from "./bulk-pace.ts";
 import type { Resting, Rests } from "./bulk-pace.ts";
+import type { BunReadMemory } from "./bun-read-memory.ts";
 import type { BunHandlers, BunSocket } from "./bun-socket.ts";
 import { bunTlsOptions, bunTlsPeer } from "./bun-tls.ts";
 import { asError, connectionError, warnOfThrow } from "./settled.ts";
@@ -22,6 +23,7 @@ const READ_BYTES = 512 * 1024;
 
 export class BunConnection implements Connection, Resting {
   readonly #rests: Rests;
+  readonly #memory: BunReadMemory;
   /** Null while connecting. */
   #socket: BunSocket<BunConnection> | null;
   #events: ConnectionEvents | null = null;
@@ -47,9 +49,10 @@ export class BunConnection implements Connection, Resting {
   #bulkBytes = 0;
   #pace: BulkPace | null = null;
 
-  constructor(socket: BunSocket<BunConnection> | null, rests: Rests) {
+  constructor(socket: BunSocket<BunConnection> | null, rests: Rests, memory: BunReadMemory) {
     this.#socket = socket;
     this.#rests = rests;
+    this.#memory = memory;
   }
 
   /** Destroyed before there was a socket. */
@@ -194,6 +197,7 @@ export class BunConnection implements Connection, Resting {
   received(bytes: Uint8Array): void {
     if (this.#gone) return;
     const { length } = bytes;
+    this.#memory.handedOut(bytes);
     try {
       this.#events?.onData(bytes);
     } catch (error) {
@@ -205,7 +209,7 @@ export class BunConnection implements Connection, Resting {
 
   #receivedInBulk(bytes: number): void {
     const nowMs = performance.now();
-    if (this.#pace === null || this.#bulkBytes - bytes <= BULK_BYTES) this.#pace = new BulkPace(nowMs);
+    this.#pace = BulkPace.of(this.#pace, this.#bulkBytes, bytes, nowMs);
     if (!this.#pace.received(bytes, bytes < READ_BYTES, nowMs) || this.#isResting || this.#gone) return;
     // Under TLS a read brings what could be decrypted and does not say whether there is more. A Unix socket's buffer is small
     // and stays so.

@@ -5,6 +5,7 @@
  */
 import { Rests } from "./bulk-pace.ts";
 import { BunConnection, HANDLERS } from "./bun-connection.ts";
+import { BunReadMemory } from "./bun-read-memory.ts";
 import { bunRuntime } from "./bun-socket.ts";
 import type { BunHandlers, BunListener, BunRuntime, BunSocket } from "./bun-socket.ts";
 import type { Libc } from "./libc.ts";
@@ -22,19 +23,11 @@ const CONNECT_HANDLERS: BunHandlers<BunConnection> = {
   connectError: (socket, error) => socket.data?.closed(error),
 };
 
-/** An `ArrayBuffer` of ECMAScript 2024, which Bun has and Node 20 has not. */
-interface FreeableBuffer extends ArrayBuffer {
-  /** Frees what it has; a view of it has length 0 from now on. */
-  transfer(bytes: 0): unknown;
-}
-
-/** Freeing less at once is not worth the call. */
-const FREED_BYTES_MIN = 16 * 1024;
-
 export class BunTransport implements Transport {
   readonly #bun: BunRuntime = bunRuntime();
   readonly #libc: Libc;
   readonly #rests: Rests;
+  readonly #memory = new BunReadMemory();
 
   /** `libc` sets the backlog, which Bun has no option for, and tells the port of an inherited listener. */
   constructor(libc: Libc, rests: Rests = new Rests()) {
@@ -42,13 +35,8 @@ export class BunTransport implements Transport {
     this.#rests = rests;
   }
 
-  /**
-   * Bun makes memory of its own for each read. Freed at once, it is what the next read gets; left to the collector, some hundred
-   * of them would be made first, and the system be asked for their pages again and again.
-   */
   reuse(memory: Uint8Array): void {
-    if (memory.length < FREED_BYTES_MIN || memory.length !== memory.buffer.byteLength) return;
-    (memory.buffer as FreeableBuffer).transfer(0);
+    this.#memory.giveBack(memory);
   }
 
   async listen(
@@ -61,7 +49,7 @@ export class BunTransport implements Transport {
       allowHalfOpen: true,
       ...(options.reusePort === undefined ? {} : { reusePort: options.reusePort }),
       ...(options.ipv6Only === undefined ? {} : { ipv6Only: options.ipv6Only }),
-      socket: { ...HANDLERS, open: (socket) => acceptSocket(socket, accept, this.#rests) },
+      socket: { ...HANDLERS, open: (socket) => this.#accept(socket, accept) },
     });
     if (options.backlog !== undefined) this.#libc.listen(listener.fd, options.backlog);
     // Bun does not look up the port of an inherited socket.
@@ -70,11 +58,23 @@ export class BunTransport implements Transport {
   }
 
   connect(to: Address, events: ConnectionEvents): Connection {
-    const connection = new BunConnection(null, this.#rests);
+    const connection = new BunConnection(null, this.#rests, this.#memory);
     connection.attach(events);
     // Bun may report within the call, which must not happen here.
     queueMicrotask(() => this.#start(to, connection));
     return connection;
+  }
+
+  #accept(socket: BunSocket<BunConnection>, accept: (connection: Connection) => ConnectionEvents): void {
+    const connection = new BunConnection(socket, this.#rests, this.#memory);
+    socket.data = connection;
+    socket.setNoDelay(true);
+    try {
+      connection.attach(accept(connection));
+    } catch (error) {
+      connection.destroy();
+      warnOfThrow("accept", error);
+    }
   }
 
   #start(to: Address, connection: BunConnection): void {
@@ -108,22 +108,6 @@ class BunTransportListener implements Listener {
     if (this.#closed) return;
     this.#closed = true;
     this.#listener.stop(false);
-  }
-}
-
-function acceptSocket(
-  socket: BunSocket<BunConnection>,
-  accept: (connection: Connection) => ConnectionEvents,
-  rests: Rests,
-): void {
-  const connection = new BunConnection(socket, rests);
-  socket.data = connection;
-  socket.setNoDelay(true);
-  try {
-    connection.attach(accept(connection));
-  } catch (error) {
-    connection.destroy();
-    warnOfThrow("accept", error);
   }
 }
 

@@ -221,7 +221,7 @@ export class NodeConnection implements Connection, WriterOwner, Resting {
 
   #receivedInBulk(bytes: number): void {
     const nowMs = performance.now();
-    if (this.#pace === null || this.#bulkBytes - bytes <= BULK_BYTES) this.#pace = new BulkPace(nowMs);
+    this.#pace = BulkPace.of(this.#pace, this.#bulkBytes, bytes, nowMs);
     if (!this.#pace.received(bytes, bytes < READ_BYTES, nowMs) || this.#isResting || this.#gone) return;
     // Under TLS a read brings a record and does not say whether there are more. A Unix socket's buffer is small and stays so.
     if (this.#socket instanceof TLSSocket || this.remote.address === "") return;

@@ -30,8 +30,8 @@ export interface Transport {
   connect(to: Address, events: ConnectionEvents): Connection;
   /**
    * `memory`, a whole chunk as `onData` of any of this transport's connections handed it out, is not referred to any
-   * more and may be freed or used for another. A transport that has no use for it does not have this; a part of a chunk is
-   * ignored.
+   * more and may be freed or used for another. A transport that has no use for it does not have this; memory that came from
+   * elsewhere, and a part of a chunk, is ignored.
    */
   reuse?(memory: Uint8Array): void;
 }

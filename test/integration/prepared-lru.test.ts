@@ -198,6 +198,33 @@ describe("statements that all servers share", () => {
     for (const client of [...clients, ...blockers]) client.end();
   });
 
+  test("a long one goes to every server that lacks it, and to its clients' servers of later", async () => {
+    const text = `select $1::int, length('${"long ".repeat(8000)}')`;
+    const [first, second] = [await login("two"), await login("two")];
+    for (const client of [first, second]) {
+      client.send(parse("long", text, [23]), sync());
+      expect(types(await client.until("Z"))).toBe("1Z");
+    }
+    for (let round = 0; round < 3; round++) {
+      // Both servers are in use, so both have to have it; and in the next round they are new ones.
+      for (const client of [first, second]) {
+        client.send(query("begin"));
+        await client.until("Z");
+        client.send(bind("", "long", ["7"]), execute(""), sync());
+        const answers = await client.until("Z");
+        expect(types(answers)).toBe("2DCZ");
+        expect(columns(answers[1]!.body)).toEqual(["7", "40000"]);
+      }
+      for (const client of [first, second]) {
+        client.send(query("commit"));
+        await client.until("Z");
+      }
+      await backends.terminate(await backends.pids());
+    }
+    first.end();
+    second.end();
+  });
+
   test("the same text with other parameter types is another statement", async () => {
     const client = await login("one");
     const [int4, text] = [23, 25];

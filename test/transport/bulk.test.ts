@@ -199,6 +199,16 @@ test("nothing rests under TLS", async () => {
   expect(restCount).toBe(0);
 });
 
+test("memory that came from elsewhere is not freed, and not handed out", async () => {
+  const { client, server } = await bench().pair();
+  const kept = pattern(64 * 1024);
+  const own = new Uint8Array(kept);
+  bench().transport.reuse?.(own);
+  client.wire.write(new Uint8Array(bulkBytes));
+  await bench().until(() => server.sizeBytes === bulkBytes, "all bytes");
+  expect(kept.equals(own)).toBe(true);
+});
+
 test("a long chunk that is given back is freed or used again, and a part of one is not", async () => {
   const { client, server } = await bench().pair();
   const { transport } = bench();
